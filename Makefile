@@ -1,0 +1,58 @@
+# Everything is installed into .venv from requirements.lock; nothing outside this folder is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check simulate bench format lock clean
+
+help:
+	@echo "make run       install, start the shop, load the demo, print how to buy something"
+	@echo "make test      install and run the whole test suite"
+	@echo "make install   install only"
+	@echo "make check     formatting, lint, types, import directions"
+	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
+	@echo "make bench     the shop and a stateless service side by side"
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Installing into $(VENV) from requirements.lock ..."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "Troupe needs Python 3.11 to 3.13: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode --editable .
+	@touch $(STAMP)
+
+run: install
+	@$(BIN)/troupe run
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+SEEDS ?= 300
+FIRST ?= 0
+simulate: install
+	@$(BIN)/troupe simulate --seeds $(SEEDS) --first $(FIRST)
+
+bench: install
+	@$(BIN)/python -m benchmarks.run
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:
+	$(BIN)/uv pip compile --quiet --extra dev --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
