@@ -28,11 +28,15 @@ class Done(Message, tag="Done/1"):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """A command for another entity, delivered effectively once, in order between the two."""
+    """A command for another entity, delivered effectively once, in order between the two.
+
+    `creates`: the receiver's id was made with this decision, so it has no past to look up.
+    """
 
     kind: str
     id: str
     message: Message
+    creates: bool = False
 
 
 class SetTimer(msgspec.Struct, frozen=True):
