@@ -1,0 +1,208 @@
+"""A cart: its lines, the orders that have taken lines with them, and the rules for both.
+
+A checkout *moves* the lines into a slot named after the order and sends them to it, so a cart stays usable and no line is in
+two orders. The order answers `Confirmed`, which drops the slot, or `Returned`, which puts its lines back. A guest's cart that was
+merged keeps its slots, remembers whose it became and sends on whatever comes back.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from actors.decision import Context, Decision, Done, Message, Refused, Send, refuse
+from actors.pricing import MAX_AMOUNT, MAX_QUANTITY, Line, Price, Terms, totals
+
+MAX_LINES = 1_000
+"""Lines of a cart. Only what an order returns may go beyond; then nothing is added or checked out until some are removed."""
+
+MAX_SLOTS = 20
+"""Orders of one cart that have not been confirmed or ended yet."""
+
+MAX_WHOLE_VIEW = 32
+"""A longer cart answers a change with `CartChanged`, so that a record does not grow with the lines already there."""
+
+GUEST_PREFIX = "g-"
+"""Ids of guests' carts start with it. Only such a cart merges, and never into another such: lines cannot go round in circles."""
+
+
+class AddLine(Message, tag="AddLine/1"):
+    """Puts units of a SKU in the cart. They join a line of the same SKU at the same kind of price, unless `line` asks for one
+    of their own. `price` is what the catalogue says now (None: it knows no such SKU); `agreed` is a quotation, in minor units."""
+
+    sku: str
+    quantity: int
+    price: Price | None
+    agreed: int | None = None
+    line: bool = False
+
+
+class ChangeLine(Message, tag="ChangeLine/1"):
+    line_id: str
+    quantity: int
+
+
+class RemoveLine(Message, tag="RemoveLine/1"):
+    line_id: str
+
+
+class Clear(Message, tag="Clear/1"):
+    """Takes every line out; orders under way keep theirs."""
+
+
+class CheckOut(Message, tag="CheckOut/1"):
+    """Sends all lines to a new order, at the prices given (agreed lines: at theirs). `deadline`: how long the shopper may take to
+    pay, in milliseconds. With `expected_total` nothing happens unless the order comes to exactly that."""
+
+    order_id: str
+    owner: str
+    contact_id: str
+    terms: Terms
+    method: str
+    payment_reference: str
+    prices: dict[str, Price]
+    deadline: int
+    expected_total: int | None = None
+
+
+class Merge(Message, tag="Merge/1"):
+    """Gives a guest's lines to the cart `into`, for good."""
+
+    into: str
+
+
+class TakeLines(Message, tag="TakeLines/1"):
+    """Lines that come from a merged cart."""
+
+    from_cart: str
+    lines: tuple[Line, ...]
+
+
+class Confirmed(Message, tag="Confirmed/1"):
+    """The order stands: its lines are bought."""
+
+    order_id: str
+
+
+class Returned(Message, tag="Returned/1"):
+    """The order ended without a purchase: its lines come back."""
+
+    order_id: str
+
+
+class LineAdded(Message, tag="LineAdded/1"):
+    line: Line
+
+
+class LineChanged(Message, tag="LineChanged/1"):
+    """The line as it is now, in its old place."""
+
+    line: Line
+
+
+class LineRemoved(Message, tag="LineRemoved/1"):
+    line_id: str
+
+
+class CartCleared(Message, tag="CartCleared/1"):
+    pass
+
+
+class CartCheckedOut(Message, tag="CartCheckedOut/1"):
+    """All lines went to the order; `repriced` are those that it charges at another price than was shown."""
+
+    order_id: str
+    total: int
+    currency: str
+    repriced: tuple[Line, ...] = ()
+
+
+class SlotClosed(Message, tag="SlotClosed/1"):
+    order_id: str
+
+
+class LinesReturned(Message, tag="LinesReturned/1"):
+    """The slot's lines are back, in this cart or (`forwarded_to`) in the one that it became part of."""
+
+    order_id: str
+    forwarded_to: str | None = None
+
+
+class CartMerged(Message, tag="CartMerged/1"):
+    into: str
+
+
+class LinesTaken(Message, tag="LinesTaken/1"):
+    """`left_out`: SKUs for which a full cart had no place."""
+
+    from_cart: str
+    lines: tuple[Line, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class CartView(Message, tag="CartView/1"):
+    """`slots`: orders under way. `last_order`: the order that the lines went to, until a line is added."""
+
+    lines: tuple[Line, ...] = ()
+    slots: tuple[str, ...] = ()
+    last_order: str | None = None
+    merged_into: str | None = None
+
+
+class CartChanged(Message, tag="CartChanged/1"):
+    """Done, to a cart too long to be repeated in each answer: read it, at least at the answer's version."""
+
+
+class CheckedOut(Message, tag="CheckedOut/1"):
+    order_id: str
+    total: int
+
+
+class PricesNeeded(Message, tag="PricesNeeded/1"):
+    """Ask again under the same command id, with the prices of these too."""
+
+    skus: tuple[str, ...]
+
+
+class CartState(msgspec.Struct, frozen=True):
+    lines: tuple[Line, ...] = ()
+    slots: dict[str, tuple[Line, ...]] = {}
+    last_order: str | None = None
+    merged_into: str | None = None
+
+
+ClientCommand: TypeAlias = AddLine | ChangeLine | RemoveLine | Clear | CheckOut | Merge
+COMMANDS: TypeAlias = ClientCommand | TakeLines | Confirmed | Returned
+EVENTS: TypeAlias = (
+    LineAdded
+    | LineChanged
+    | LineRemoved
+    | CartCleared
+    | CartCheckedOut
+    | SlotClosed
+    | LinesReturned
+    | CartMerged
+    | LinesTaken
+)
+REPLIES: TypeAlias = CartView | CartChanged | CheckedOut | PricesNeeded | Done | Refused
+EFFECTS = None
+PUBLIC: tuple[type[Message], ...] = (CartCheckedOut, CartMerged)
+"""Events that other services may read."""
+
+
+def initial(entity_id: str) -> CartState:
+    return CartState()
+
+
+def view(state: CartState) -> CartView:
+    return CartView(state.lines, tuple(state.slots), state.last_order, state.merged_into)
+
+
+def settled(state: CartState) -> bool:
+    """A cart never waits for anything that a reader might wait for with it."""
+    return True
+
+
+def follows(reply: Message) -> tuple[str, str] | None:
+    """A checkout's caller wants to know about the order."""
+    return ("order", reply.order_id) if isinstance(reply, CheckedOut) else None
