@@ -1,20 +1,21 @@
 """A cart: its lines, the orders that have taken lines with them, and the rules for both.
 
-A checkout *moves* the lines into a slot named after the order and sends them to it, so a cart stays usable and no line is in
-two orders. The order answers `Confirmed`, which drops the slot, or `Returned`, which puts its lines back. A guest's cart that was
-merged keeps its slots, remembers whose it became and sends on whatever comes back.
+A checkout *moves* the lines into a slot named after the order and sends them to it, so a cart stays usable and no
+line is in two orders. The order answers `Confirmed`, which drops the slot, or `Returned`, which puts its lines
+back. A guest's cart that was merged keeps its slots, remembers whose it became and sends on whatever comes back.
+The decisions are in `cart_decisions.py`.
 """
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import msgspec
+from msgspec.structs import replace
 
-from actors.decision import Context, Decision, Done, Message, Refused, Send, refuse
-from actors.pricing import MAX_AMOUNT, MAX_QUANTITY, Line, Price, Terms, totals
+from actors.decision import Done, Message, Refused
+from actors.pricing import MAX_QUANTITY, Line, Price, Terms
 
 MAX_LINES = 1_000
-"""Lines of a cart. Only what an order returns may go beyond; then nothing is added or checked out until some are removed."""
+"""Lines of a cart. Only what orders return may go beyond; then nothing is added or bought until some are removed."""
 
 MAX_SLOTS = 20
 """Orders of one cart that have not been confirmed or ended yet."""
@@ -23,12 +24,15 @@ MAX_WHOLE_VIEW = 32
 """A longer cart answers a change with `CartChanged`, so that a record does not grow with the lines already there."""
 
 GUEST_PREFIX = "g-"
-"""Ids of guests' carts start with it. Only such a cart merges, and never into another such: lines cannot go round in circles."""
+"""Guests' cart ids start with it. Only such a cart merges, never into another such: lines cannot go in circles."""
 
 
 class AddLine(Message, tag="AddLine/1"):
-    """Puts units of a SKU in the cart. They join a line of the same SKU at the same kind of price, unless `line` asks for one
-    of their own. `price` is what the catalogue says now (None: it knows no such SKU); `agreed` is a quotation, in minor units."""
+    """Puts units of a SKU in the cart. They join a line of the same SKU at the same kind of price.
+
+    `line` asks for one of their own. `price` is what the catalogue says now (None: it knows no such SKU), `agreed` a
+    quotation in minor units. Refused: unknown_sku, sku_gone, bad_quantity, bad_price, cart_full.
+    """
 
     sku: str
     quantity: int
@@ -38,6 +42,8 @@ class AddLine(Message, tag="AddLine/1"):
 
 
 class ChangeLine(Message, tag="ChangeLine/1"):
+    """Refused: no_such_line, bad_quantity (to take a line out there is RemoveLine)."""
+
     line_id: str
     quantity: int
 
@@ -51,8 +57,12 @@ class Clear(Message, tag="Clear/1"):
 
 
 class CheckOut(Message, tag="CheckOut/1"):
-    """Sends all lines to a new order, at the prices given (agreed lines: at theirs). `deadline`: how long the shopper may take to
-    pay, in milliseconds. With `expected_total` nothing happens unless the order comes to exactly that."""
+    """Sends all lines to a new order, at the prices given (agreed lines: at theirs).
+
+    `deadline`: how long the shopper may take to pay, in milliseconds. With `expected_total` nothing happens unless the
+    order comes to exactly that. Answers PricesNeeded if prices are missing. Refused: nothing_to_check_out
+    (about.order_id: the order that has the lines), total_changed, sku_gone, cart_full, too_many_orders.
+    """
 
     order_id: str
     owner: str
@@ -66,7 +76,7 @@ class CheckOut(Message, tag="CheckOut/1"):
 
 
 class Merge(Message, tag="Merge/1"):
-    """Gives a guest's lines to the cart `into`, for good."""
+    """Gives a guest's lines to the cart `into`, for good. Refused: cart_merged, cannot_merge."""
 
     into: str
 
@@ -206,3 +216,64 @@ def settled(state: CartState) -> bool:
 def follows(reply: Message) -> tuple[str, str] | None:
     """A checkout's caller wants to know about the order."""
     return ("order", reply.order_id) if isinstance(reply, CheckedOut) else None
+
+
+def apply(state: CartState, event: EVENTS) -> CartState:
+    match event:
+        case LineAdded(line):
+            return replace(state, lines=(*state.lines, line), last_order=None)
+        case LineChanged(line):
+            lines = tuple(line if other.id == line.id else other for other in state.lines)
+            return replace(state, lines=lines, last_order=None)
+        case LineRemoved(line_id):
+            return replace(state, lines=tuple(line for line in state.lines if line.id != line_id))
+        case CartCleared():
+            return replace(state, lines=())
+        case CartCheckedOut(order_id, repriced=repriced):
+            slots = {**state.slots, order_id: with_changes(state.lines, repriced)}
+            return replace(state, lines=(), slots=slots, last_order=order_id)
+        case SlotClosed(order_id):
+            return replace(state, slots=_without(state.slots, order_id))
+        case LinesReturned(order_id, forwarded_to):
+            back = () if forwarded_to is not None else state.slots[order_id]
+            last_order = None if state.last_order == order_id else state.last_order
+            slots = _without(state.slots, order_id)
+            return replace(state, lines=joined(state.lines, back), slots=slots, last_order=last_order)
+        case CartMerged(into):
+            return replace(state, lines=(), merged_into=into)
+        case LinesTaken(lines=lines):
+            return replace(state, lines=joined(state.lines, lines), last_order=None)
+    assert_never(event)
+
+
+def join(line: Line, more: Line) -> Line:
+    """One line of both, in the place of the first, at the newer price of the two."""
+    newest = more if more.price_version >= line.price_version else line
+    return replace(newest, id=line.id, quantity=line.quantity + more.quantity)
+
+
+def joined(lines: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
+    """`lines` with `more`: what matches a line of `lines` joins it unless that grows too large; the rest follow."""
+    result = list(lines)
+    places = {line_key(line): place for place, line in reversed(list(enumerate(lines)))}
+    for line in more:
+        place = places.get(line_key(line))
+        if place is not None and result[place].quantity + line.quantity <= MAX_QUANTITY:
+            result[place] = join(result[place], line)
+        else:
+            result.append(line)
+    return tuple(result)
+
+
+def line_key(line: Line) -> tuple[str, int | None]:
+    """Lines with the same key can be one line: prices that were not agreed are all the catalogue's."""
+    return line.sku, line.unit_price if line.agreed else None
+
+
+def with_changes(lines: tuple[Line, ...], changes: tuple[Line, ...]) -> tuple[Line, ...]:
+    by_id = {line.id: line for line in changes}
+    return tuple(by_id.get(line.id, line) for line in lines) if by_id else lines
+
+
+def _without(slots: dict[str, tuple[Line, ...]], order_id: str) -> dict[str, tuple[Line, ...]]:
+    return {other: lines for other, lines in slots.items() if other != order_id}

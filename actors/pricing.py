@@ -2,10 +2,11 @@
 
 All money is a whole number of minor units (cents) of the terms' currency.
 
-The rule: goods are summed line by line, shipping is added unless the goods reach `free_from`, and tax is worked out once per
-order, on goods and shipping together, rounded half up to a whole minor unit. Nothing else is ever rounded. Directive 2006/112/EC
-article 78(b) counts transport in the taxable amount; the Court of Justice (C-484/06, Ahold, 2008) leaves the method and the
-level of rounding to national law, and once per document with half up is the one that the total of an invoice can be checked by.
+The rule: goods are summed line by line, shipping is added unless the goods reach `free_from`, and tax is worked out
+once per order, on goods and shipping together, rounded half up to a whole minor unit. Nothing else is ever rounded.
+Directive 2006/112/EC, article 78(b), counts transport in the taxable amount; the Court of Justice (C-484/06, Ahold,
+2008) leaves the method and the level of rounding to national law. Once per document, half up, is what a reader of
+an invoice can check.
 """
 
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ class Price(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Some units of one SKU. An agreed price (a quotation) is charged as it is; any other is the price when it was shown."""
+    """Some units of one SKU. An agreed price (a quotation) is charged as it is; any other is as last shown."""
 
     id: str
     sku: str
