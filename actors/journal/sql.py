@@ -1,0 +1,368 @@
+"""A journal in a SQL database, through SQLAlchemy: SQLite for the embedded profile.
+
+One thread writes, so that commits stand one behind the other in `position`; others read. Nothing blocks the loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, tuple_, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from actors.journal.base import (
+    Committed,
+    Conflict,
+    Journal,
+    JournalUnavailable,
+    Key,
+    Lease,
+    Logged,
+    NotWritten,
+    Outcome,
+    ShardId,
+    ShardRow,
+    Snapshot,
+    Unknown,
+)
+from actors.journal.tables import leases, metadata, records, revocations, shards, snapshots
+from actors.runtime.wire import Record
+
+T = TypeVar("T")
+
+READERS = 3
+_INSERT = (
+    "INSERT INTO records (position, record_id, kind, shard, seq, epoch, entity, version, command_id, body) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_COLUMNS = (
+    records.c.record_id,
+    records.c.kind,
+    records.c.shard,
+    records.c.seq,
+    records.c.epoch,
+    records.c.entity,
+    records.c.version,
+    records.c.command_id,
+    records.c.body,
+)
+_NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
+
+
+def _engine(path: str, busy_seconds: float) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
+        poolclass=QueuePool,
+        pool_size=READERS + 1,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        # The driver must not open transactions by itself: BEGIN IMMEDIATE is said below.
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _record(row: Any) -> Record:
+    return Record(*row)
+
+
+class SqlJournal(Journal):
+    """The journal port on SQLite. `path`: the database's file; it is made if it isn't there."""
+
+    def __init__(self, path: str, busy_seconds: float = 5.0) -> None:
+        self._engine_ = _engine(path, busy_seconds)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="journal-read")
+
+    async def setup(self) -> None:
+        """Makes the tables that aren't there."""
+        await self._write(lambda c: metadata.create_all(c, checkfirst=True))
+
+    async def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        for pool in (self._writer, self._readers):
+            await loop.run_in_executor(None, pool.shutdown)
+        self._engine_.dispose()
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._readers, lambda: self._reading(work))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._writer, lambda: self._writing(work))
+
+    async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+        except SQLAlchemyError as error:
+            raise JournalUnavailable(str(error.__class__.__name__)) from error
+
+    def _reading(self, work: Callable[[Connection], T]) -> T:
+        with self._engine_.connect() as connection:
+            return work(connection)
+
+    def _writing(self, work: Callable[[Connection], T]) -> T:
+        with self._engine_.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+            return result
+
+    # records
+
+    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write_records, list(batch))
+
+    def _write_records(self, batch: list[Record]) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * len(batch)
+        left = list(range(len(batch)))
+        try:
+            while left:
+                try:
+                    first = self._writing(lambda c, some=tuple(left): self._insert(c, [batch[i] for i in some]))
+                except IntegrityError:
+                    left = self._sort_out(batch, left, outcomes)
+                    continue
+                for offset, index in enumerate(left):
+                    outcomes[index] = Committed(first + offset)
+                left = []
+        except SQLAlchemyError:
+            # Also a commit whose answer was lost: only writing again can tell.
+            return [Unknown() if outcome is None else outcome for outcome in outcomes]
+        return [outcome or Unknown() for outcome in outcomes]
+
+    def _insert(self, connection: Connection, some: list[Record]) -> int:
+        first = int(connection.exec_driver_sql("SELECT COALESCE(MAX(position), 0) FROM records").scalar_one()) + 1
+        rows = [
+            (first + n, r.record_id, r.kind, r.shard, r.seq, r.epoch, r.entity, r.version, r.command_id, r.body)
+            for n, r in enumerate(some)
+        ]
+        connection.exec_driver_sql(_INSERT, rows)
+        return first
+
+    def _sort_out(self, batch: list[Record], left: list[int], outcomes: list[Outcome | None]) -> list[int]:
+        """Finds who was refused, and what must not be written behind it; answers what may be tried again."""
+        broken: set[ShardId] = set()
+        seen: set[tuple[Key, str, int | str, int | str]] = set()
+        again: list[int] = []
+        with self._engine_.connect() as connection:
+            for index in left:
+                record = batch[index]
+                shard = (record.kind, record.shard)
+                if shard in broken:
+                    outcomes[index] = NotWritten()
+                    continue
+                conflict = self._conflict(connection, record)
+                keys = set(_keys(record))
+                if conflict is not None:
+                    outcomes[index] = conflict
+                elif keys & seen:
+                    # It stands in the way of itself: an earlier one of this batch has the key. Next time it is told.
+                    outcomes[index] = NotWritten()
+                else:
+                    seen |= keys
+                    again.append(index)
+                    continue
+                broken.add(shard)
+        return again
+
+    def _conflict(self, connection: Connection, record: Record) -> Conflict | None:
+        for key, *_ in _keys(record):
+            standing = connection.execute(_by_key(key, record)).first()
+            if standing is not None:
+                return Conflict(key, _record(standing))
+        return None
+
+    async def last_records(self, wanted: Sequence[ShardId]) -> dict[ShardId, Record]:
+        def read(connection: Connection) -> dict[ShardId, Record]:
+            found: dict[ShardId, Record] = {}
+            for kind, shard in wanted:
+                query = (
+                    select(*_COLUMNS)
+                    .where(records.c.kind == kind, records.c.shard == shard)
+                    .order_by(records.c.seq.desc())
+                    .limit(1)
+                )
+                row = connection.execute(query).first()
+                if row is not None:
+                    found[kind, shard] = _record(row)
+            return found
+
+        return await self._read(read)
+
+    async def shard_records(self, kind: str, shard: int, after: int, limit: int) -> list[Record]:
+        query = (
+            select(*_COLUMNS)
+            .where(records.c.kind == kind, records.c.shard == shard, records.c.seq > after)
+            .order_by(records.c.seq)
+            .limit(limit)
+        )
+        return await self._read(lambda c: [_record(row) for row in c.execute(query)])
+
+    async def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
+        def read(connection: Connection) -> tuple[Snapshot | None, list[Record]]:
+            row = connection.execute(
+                select(snapshots).where(snapshots.c.kind == kind, snapshots.c.entity == entity)
+            ).first()
+            snapshot = Snapshot(*row) if row is not None else None
+            rows = connection.execute(
+                select(*_COLUMNS)
+                .where(
+                    records.c.kind == kind,
+                    records.c.entity == entity,
+                    records.c.version > (snapshot.version if snapshot else 0),
+                )
+                .order_by(records.c.version)
+            )
+            return snapshot, [_record(r) for r in rows]
+
+        return await self._read(read)
+
+    async def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
+        query = select(*_COLUMNS).where(
+            records.c.kind == kind, records.c.entity == entity, records.c.command_id == command_id
+        )
+
+        def read(connection: Connection) -> Record | None:
+            row = connection.execute(query).first()
+            return None if row is None else _record(row)
+
+        return await self._read(read)
+
+    async def log(self, after: int, limit: int) -> list[Logged]:
+        query = (
+            select(records.c.position, *_COLUMNS)
+            .where(records.c.position > after)
+            .order_by(records.c.position)
+            .limit(limit)
+        )
+        return await self._read(lambda c: [Logged(row[0], Record(*row[1:])) for row in c.execute(query)])
+
+    # snapshots, shards, leases
+
+    async def save_snapshots(self, some: Sequence[Snapshot]) -> None:
+        sql = (
+            "INSERT INTO snapshots (kind, entity, version, state) VALUES (?, ?, ?, ?) ON CONFLICT (kind, entity) "
+            "DO UPDATE SET version = excluded.version, state = excluded.state WHERE excluded.version > version"
+        )
+        if some:
+            await self._write(lambda c: c.exec_driver_sql(sql, [tuple(s) for s in some]))
+
+    async def shard_rows(self, wanted: Sequence[ShardId]) -> dict[ShardId, ShardRow]:
+        def read(connection: Connection) -> dict[ShardId, ShardRow]:
+            query = select(shards).where(tuple_(shards.c.kind, shards.c.shard).in_(list(wanted)))
+            return {(row.kind, row.shard): ShardRow(*row) for row in connection.execute(query)}
+
+        return await self._read(read)
+
+    async def take_shards(self, rows: Sequence[ShardRow], owner: str, epochs: Sequence[int]) -> list[bool]:
+        insert = (
+            "INSERT INTO shards (kind, shard, epoch, owner, count, checkpoint) VALUES (?, ?, ?, ?, 0, ?) "
+            "ON CONFLICT DO NOTHING"
+        )
+
+        def write(connection: Connection) -> list[bool]:
+            taken = []
+            for row, epoch in zip(rows, epochs, strict=True):
+                if not row.owner:
+                    result = connection.exec_driver_sql(insert, (row.kind, row.shard, epoch, owner, b""))
+                else:
+                    result = connection.execute(
+                        update(shards)
+                        .where(
+                            shards.c.kind == row.kind,
+                            shards.c.shard == row.shard,
+                            shards.c.epoch == row.epoch,
+                            shards.c.owner == row.owner,
+                        )
+                        .values(epoch=epoch, owner=owner, count=0)
+                    )
+                taken.append(result.rowcount == 1)
+            return taken
+
+        return await self._write(write)
+
+    async def save_checkpoints(self, rows: Sequence[ShardRow]) -> None:
+        sql = (
+            "UPDATE shards SET count = ?, checkpoint = ? "
+            "WHERE kind = ? AND shard = ? AND epoch = ? AND owner = ? AND count < ?"
+        )
+        values = [(r.count, r.checkpoint, r.kind, r.shard, r.epoch, r.owner, r.count) for r in rows]
+        if values:
+            await self._write(lambda c: c.exec_driver_sql(sql, values))
+
+    async def renew(self, owner: str, milliseconds: int, heard: Sequence[tuple[str, int, int]]) -> Lease:
+        def write(connection: Connection) -> Lease:
+            now = _now(connection)
+            connection.exec_driver_sql(
+                "INSERT INTO leases (owner, until) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET until = excluded.until",
+                (owner, now + milliseconds),
+            )
+            for kind, shard, epoch in heard:
+                connection.execute(
+                    delete(revocations).where(
+                        revocations.c.owner == owner,
+                        revocations.c.kind == kind,
+                        revocations.c.shard == shard,
+                        revocations.c.epoch == epoch,
+                    )
+                )
+            told = connection.execute(
+                select(revocations.c.kind, revocations.c.shard, revocations.c.epoch).where(revocations.c.owner == owner)
+            )
+            return Lease(now, tuple((row[0], row[1], row[2]) for row in told))
+
+        return await self._write(write)
+
+    async def revoke(self, owner: str, some: Sequence[tuple[str, int, int]]) -> tuple[int, int]:
+        def write(connection: Connection) -> tuple[int, int]:
+            now = _now(connection)
+            until = connection.execute(select(func.max(leases.c.until)).where(leases.c.owner == owner)).scalar() or 0
+            if until > now:
+                connection.exec_driver_sql(
+                    "INSERT INTO revocations (owner, kind, shard, epoch) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    [(owner, *one) for one in some],
+                )
+            return now, until
+
+        return await self._write(write)
+
+    async def end_lease(self, owner: str) -> None:
+        def write(connection: Connection) -> None:
+            connection.execute(delete(leases).where(leases.c.owner == owner))
+            connection.execute(delete(revocations).where(revocations.c.owner == owner))
+
+        await self._write(write)
+
+
+def _now(connection: Connection) -> int:
+    return int(connection.exec_driver_sql(_NOW).scalar_one())
+
+
+def _keys(record: Record) -> list[tuple[Key, str, int | str, int | str]]:
+    return [
+        (Key.SEQUENCE, record.kind, record.shard, record.seq),
+        (Key.VERSION, record.kind, record.entity, record.version),
+        (Key.COMMAND, record.kind, record.entity, record.command_id),
+    ]
+
+
+def _by_key(key: Key, record: Record) -> Any:
+    query = select(*_COLUMNS).where(records.c.kind == record.kind)
+    if key is Key.SEQUENCE:
+        return query.where(records.c.shard == record.shard, records.c.seq == record.seq)
+    query = query.where(records.c.entity == record.entity)
+    if key is Key.VERSION:
+        return query.where(records.c.version == record.version)
+    return query.where(records.c.command_id == record.command_id)

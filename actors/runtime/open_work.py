@@ -1,0 +1,164 @@
+"""What a shard still owes the world: messages not acknowledged, effects not answered, timers not fired.
+
+It belongs to the shard, not to the entity, so an entity may sleep while its messages travel. A checkpoint is this,
+encoded; what a checkpoint lacks is in the records after it.
+"""
+
+from collections import deque
+
+import msgspec
+
+from actors.runtime.wire import Body, Record, encode
+
+Pair = tuple[str, str, str]
+
+
+class OpenSend(msgspec.Struct, array_like=True, frozen=True):
+    """A message that its receiver has not acknowledged; `at` is when it was decided (UTC, milliseconds)."""
+
+    entity: str
+    version: int
+    index: int
+    at: int
+    kind: str
+    receiver: str
+    message: bytes
+    creates: bool = False
+
+    def command_id(self, sender_kind: str) -> str:
+        return f"m:{sender_kind}/{self.entity}/{self.version}/{self.index}"
+
+    @property
+    def pair(self) -> Pair:
+        return self.entity, self.kind, self.receiver
+
+
+class OpenEffect(msgspec.Struct, array_like=True, frozen=True):
+    """A call to the outside that has not answered yet."""
+
+    entity: str
+    version: int
+    index: int
+    at: int
+    request: bytes
+
+    @property
+    def command_id(self) -> str:
+        return f"e:{self.version}/{self.index}"
+
+
+class OpenTimer(msgspec.Struct, array_like=True, frozen=True):
+    """A timer that has not fired; `at` is when it does (UTC, milliseconds)."""
+
+    entity: str
+    name: str
+    version: int
+    at: int
+    command: bytes
+
+    @property
+    def command_id(self) -> str:
+        return f"t:{self.version}/{self.name}"
+
+
+class Checkpoint(msgspec.Struct, array_like=True, frozen=True):
+    """Open work as of the record `seq`."""
+
+    seq: int
+    sends: tuple[OpenSend, ...]
+    effects: tuple[OpenEffect, ...]
+    timers: tuple[OpenTimer, ...]
+    parked: tuple[OpenSend, ...] = ()
+
+
+_decoder = msgspec.msgpack.Decoder(Checkpoint)
+
+
+class Opened(msgspec.Struct):
+    """What one record added."""
+
+    pairs: list[Pair] = []
+    effects: list[OpenEffect] = []
+    timers: list[OpenTimer] = []
+
+
+class OpenWork:
+    """The open work of one shard."""
+
+    def __init__(self, checkpoint: bytes = b"") -> None:
+        self.sends: dict[Pair, deque[OpenSend]] = {}
+        self.effects: dict[tuple[str, str], OpenEffect] = {}
+        self.timers: dict[tuple[str, str], OpenTimer] = {}
+        self.parked: list[OpenSend] = []
+        self.seq = 0
+        self.changed = False
+        if checkpoint:
+            self._restore(_decoder.decode(checkpoint))
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.seq = checkpoint.seq
+        for send in checkpoint.sends:
+            self.sends.setdefault(send.pair, deque()).append(send)
+        self.effects = {(e.entity, e.command_id): e for e in checkpoint.effects}
+        self.timers = {(t.entity, t.name): t for t in checkpoint.timers}
+        self.parked = list(checkpoint.parked)
+
+    def checkpoint(self) -> bytes:
+        sends = tuple(send for queue in self.sends.values() for send in queue)
+        return encode(
+            Checkpoint(self.seq, sends, tuple(self.effects.values()), tuple(self.timers.values()), tuple(self.parked))
+        )
+
+    def note(self, record: Record, body: Body) -> Opened:
+        """Takes in what a committed record opens and what it closes."""
+        self.seq = record.seq
+        self.changed = True
+        opened = Opened()
+        self._close(record)
+        entity, version = record.entity, record.version
+        for index, sent in enumerate(body.sends):
+            send = OpenSend(entity, version, index, body.at, sent.kind, sent.entity, sent.message, sent.creates)
+            self.sends.setdefault(send.pair, deque()).append(send)
+            opened.pairs.append(send.pair)
+        for index, request in enumerate(body.effects):
+            effect = OpenEffect(entity, version, index, body.at, request)
+            self.effects[entity, effect.command_id] = effect
+            opened.effects.append(effect)
+        for timer in body.timers:
+            if timer.at:
+                set_timer = OpenTimer(entity, timer.name, version, timer.at, timer.command)
+                self.timers[entity, timer.name] = set_timer
+                opened.timers.append(set_timer)
+            else:
+                self.timers.pop((entity, timer.name), None)
+        return opened
+
+    def _close(self, record: Record) -> None:
+        if record.command_id.startswith("e:"):
+            self.effects.pop((record.entity, record.command_id), None)
+        elif record.command_id.startswith("t:"):
+            version, _, name = record.command_id[2:].partition("/")
+            timer = self.timers.get((record.entity, name))
+            if timer is not None and timer.version == int(version):
+                del self.timers[record.entity, name]
+
+    def head(self, pair: Pair) -> OpenSend | None:
+        queue = self.sends.get(pair)
+        return queue[0] if queue else None
+
+    def acknowledged(self, pair: Pair) -> None:
+        """The receiver has made the oldest message of the pair durable."""
+        queue = self.sends[pair]
+        queue.popleft()
+        self.changed = True
+        if not queue:
+            del self.sends[pair]
+
+    def park(self, pair: Pair) -> None:
+        """The oldest message of the pair is too old to be sent; it is kept to be shown."""
+        self.parked.append(self.sends[pair][0])
+        self.acknowledged(pair)
+
+    @property
+    def size(self) -> int:
+        return sum(len(queue) for queue in self.sends.values()) + len(self.effects) + len(self.timers)
