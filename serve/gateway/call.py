@@ -1,0 +1,123 @@
+"""One HTTP request as ASGI gives it: reading its body within bounds, sending its answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from typing import Any, cast
+
+from serve.gateway.problems import Problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY = 1_000_000
+BODY_SECONDS = 20.0
+
+
+class ClientGone(Exception):
+    """The caller went away before its request was whole: there is nobody to answer."""
+
+
+class Call:
+    """One request as ASGI gives it, and what is known of its answer."""
+
+    __slots__ = (
+        "authorization",
+        "complete",
+        "extra",
+        "forwarded",
+        "receive",
+        "received",
+        "request_id",
+        "scope",
+        "send",
+        "status",
+    )
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        authorization: bytes | None,
+        forwarded: bytes | None,
+    ) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.request_id = request_id
+        self.authorization = authorization
+        self.forwarded = forwarded
+        self.extra: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        self.complete = False
+        self.received = 0
+
+    def check_length(self) -> None:
+        """Raises Problem `body_too_large` when the caller announces more than MAX_BODY bytes."""
+        for name, value in self.scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or int(value) > MAX_BODY):
+                raise _too_large()
+
+    async def body(self) -> bytes:
+        """Raises Problem `body_too_large` or `body_too_slow`, ClientGone."""
+        self.check_length()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await self.limited_receive()
+                body = bytearray(message.get("body", b""))
+                while message.get("more_body", False):
+                    message = await self.limited_receive()
+                    body += message.get("body", b"")
+        except TimeoutError:
+            raise Problem("body_too_slow", f"The body must arrive within {BODY_SECONDS:.0f} s.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return bytes(body)
+
+    async def limited_receive(self) -> Message:
+        message = await self.receive()
+        self.received += len(message.get("body", b""))
+        if self.received > MAX_BODY:
+            raise _too_large()
+        return message
+
+    async def send_with_id(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            id_header = (b"x-request-id", self.request_id.encode("ascii"))
+            message = {**message, "headers": [*message.get("headers", ()), id_header, *self.extra]}
+        await self.send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.complete = True
+
+
+async def stream(call: Call, pieces: AsyncIterator[bytes]) -> None:
+    """Sends the pieces until they end or the caller goes away; then the source is closed."""
+
+    async def send_pieces() -> None:
+        async with aclosing(cast(Any, pieces)):
+            async for piece in pieces:
+                await call.send({"type": "http.response.body", "body": piece, "more_body": True})
+            await call.send({"type": "http.response.body", "body": b""})
+
+    async def until_gone() -> None:
+        while (await call.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = {asyncio.create_task(send_pieces()), asyncio.create_task(until_gone())}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _too_large() -> Problem:
+    return Problem("body_too_large", f"At most {MAX_BODY} bytes.")

@@ -1,0 +1,241 @@
+"""The front of every HTTP application: request ids, lean routes, and a FastAPI application for the rest."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from serve.gateway import clock, openapi, problems, request_ids, telemetry
+from serve.gateway.call import Call, ClientGone, Receive, Scope, Send, stream
+from serve.gateway.lean import Request, Response, Route, Routes, json
+from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
+from serve.gateway.problems import Problem
+from serve.gateway.rate_limits import Addresses, Limit, RateLimits, caller_key
+from serve.gateway.routing import Found, Table
+
+Ready = Callable[[], Awaitable[dict[str, str]]]
+
+READY_SECONDS = 5.0
+_PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class Limits(NamedTuple):
+    """What is limited and how; `strict` names operations of the FastAPI application with a limit of their own."""
+
+    limiter: RateLimits
+    default: Limit = Limit("default", per_minute=6000, burst=1000)
+    strict: dict[tuple[str, str], Limit] = {}
+
+
+async def _always_ready() -> dict[str, str]:
+    return {}
+
+
+class Front:
+    """An ASGI application. Its cost to a lean request is a look-up, a decode and a handful of small objects."""
+
+    def __init__(
+        self,
+        app: FastAPI,
+        routes: Sequence[Routes] = (),
+        *,
+        tokens: Authenticates | None = None,
+        limits: Limits | None = None,
+        addresses: Addresses | None = None,
+        ready: Ready = _always_ready,
+        metrics: bool = True,
+        title: str = "Troupe",
+    ) -> None:
+        """`ready` answers with the parts that are looked at: their name, and "ok" or what is the matter."""
+        self._app = app
+        self._tokens: Authenticates = tokens or NoTokens()
+        self._limits = limits
+        self._addresses = addresses or Addresses()
+        self._ready = ready
+        self._title = title
+        declared = [route for group in routes for route in group.routes]
+        own = self._own_routes(metrics)
+        self._routes = declared
+        self._table = Table([*declared, *own.routes])
+        self._own = frozenset(route.path for route in own.routes)
+        self._document: dict[str, Any] | None = None
+        problems.install(app)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document of the lean routes and the FastAPI application together."""
+        if self._document is None:
+            self._document = openapi.merged(self._routes, self._app.openapi(), self._title)
+        return self._document
+
+    def _own_routes(self, metrics: bool) -> Routes:
+        own = Routes()
+
+        @own.get("/openapi.json", summary="The description of this interface")
+        async def document(_: Request) -> Response:
+            return json(self.openapi())
+
+        @own.get("/docs", summary="The description of this interface, to read")
+        async def docs(_: Request) -> Response:
+            page = openapi.page(self.openapi())
+            return Response(200, page.encode(), [(b"content-type", b"text/html; charset=utf-8")])
+
+        @own.get("/api/health/ready", summary="Whether requests can be served")
+        async def ready(_: Request) -> Response:
+            async with asyncio.timeout(READY_SECONDS):
+                parts = await self._ready()
+            good = all(state == "ok" for state in parts.values())
+            return json({"ready": good, "parts": parts}, 200 if good else 503)
+
+        if metrics:
+
+            @own.get("/metrics", summary="Metrics for Prometheus")
+            async def show_metrics(_: Request) -> Response:
+                body = await asyncio.to_thread(generate_latest)
+                return Response(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
+
+        return own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = token = forwarded = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                request_id = value
+            elif name == b"authorization":
+                token = value
+            elif name == b"x-forwarded-for":
+                forwarded = value
+        call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded)
+        marker = request_ids.current.set(call.request_id)
+        try:
+            await self._serve(call)
+        except ClientGone:
+            return
+        finally:
+            request_ids.current.reset(marker)
+
+    async def _serve(self, call: Call) -> None:
+        scope = call.scope
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and not path.startswith(root):
+            path = root + path
+        method: str = scope["method"]
+        found = self._table.find(path)
+        route = None
+        if found is not None:
+            route = found.methods.get(method) or (found.methods.get("GET") if method == "HEAD" else None)
+        if route is None:
+            await self._fall_through(call, method, path, found)
+            return
+        started = clock.monotonic()
+        with telemetry.span(f"{method} {route.path}", request_id=call.request_id):
+            try:
+                response = await self._answer(call, route, path, cast(Found, found).values)
+            except Exception as error:
+                if isinstance(error, ClientGone):
+                    raise
+                response = _problem_response(problems.from_error(error), call.request_id)
+            await self._send(call, response, body=method != "HEAD")
+        streamed = response.stream is not None
+        telemetry.observe(method, route.path, response.status, None if streamed else clock.monotonic() - started)
+
+    async def _answer(self, call: Call, route: Route, path: str, values: list[str]) -> Response:
+        request = Request(call.scope, route, path, {}, call.request_id)
+        if path not in self._own:
+            request.principal = await self._principal(call)
+            await self._take(call, request.principal, route.limit)
+            if route.access != "anyone" and not request.principal.may(route.access):
+                raise _not_allowed(request.principal)
+        if values:
+            request.params = route.convert_params(values)
+        if route.declared.query is not None:
+            request.query = route.convert_query(call.scope["query_string"])
+        if route.has_body:
+            _check_media_type(request.header("content-type"))
+            request.raw_body = await call.body()
+            request.body = route.decode(request.raw_body)
+        return await route.handler(request)
+
+    async def _principal(self, call: Call) -> Principal:
+        if call.authorization is None:
+            return ANONYMOUS
+        scheme, _, token = call.authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Problem("invalid_token", "Authorization must be: Bearer, a space, and a token.")
+        return self._tokens.known(token) or await self._tokens.verify(token)
+
+    async def _take(self, call: Call, principal: Principal, limit: Limit | None) -> None:
+        if self._limits is None:
+            return
+        peer = (call.scope.get("client") or ("",))[0]
+        forwarded = call.forwarded.decode("latin-1") if call.forwarded else None
+        caller = caller_key(principal, self._addresses.of(peer, forwarded))
+        if caller is None:
+            return
+        verdict = await self._limits.limiter.take(caller, limit or self._limits.default)
+        if not verdict.allowed:
+            raise verdict.problem()
+        call.extra = [(k.lower().encode(), v.encode()) for k, v in verdict.headers.items()]
+
+    async def _fall_through(self, call: Call, method: str, path: str, found: Found | None) -> None:
+        """The FastAPI application's turn. A bad token is its routes' business: logging in does not need a good one."""
+        state: dict[str, Any] = call.scope.setdefault("state", {})
+        state["request_id"] = call.request_id
+        state["lean_methods"] = tuple(found.methods) if found is not None else ()
+        started = clock.monotonic()
+        try:
+            try:
+                state["principal"] = await self._principal(call)
+            except Problem as problem:
+                state["principal"] = problem
+            if path.startswith("/api/"):
+                principal = state["principal"] if isinstance(state["principal"], Principal) else ANONYMOUS
+                strict = self._limits.strict.get((method, path)) if self._limits is not None else None
+                await self._take(call, principal, strict)
+            call.check_length()
+            await self._app(call.scope, call.limited_receive, call.send_with_id)
+        except Exception as error:
+            if isinstance(error, ClientGone) or (call.status and not call.complete):
+                raise
+            if not call.complete:  # else its own error handler has answered, and raised it again
+                await self._send(call, _problem_response(problems.from_error(error), call.request_id))
+        telemetry.observe(method, _template(call.scope), call.status, clock.monotonic() - started)
+
+    async def _send(self, call: Call, response: Response, body: bool = True) -> None:
+        headers = [*response.headers, (b"x-request-id", call.request_id.encode("ascii")), *call.extra]
+        call.status = response.status
+        if response.stream is None:
+            if response.status != 204:
+                headers.append((b"content-length", b"%d" % len(response.body)))
+            await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await call.send({"type": "http.response.body", "body": response.body if body else b""})
+            return
+        await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await stream(call, response.stream)
+
+
+def _problem_response(problem: Problem, request_id: str) -> Response:
+    headers = [(k.lower().encode(), v.encode()) for k, v in problem.headers.items()]
+    return Response(problem.status, problem.body(request_id), [_PROBLEM, _NO_STORE, *headers])
+
+
+def _not_allowed(principal: Principal) -> Problem:
+    if principal.kind == "anonymous":
+        return Problem("not_authenticated", "Send a token: Authorization: Bearer ...")
+    return Problem("forbidden", "This is not open to you.")
+
+
+def _check_media_type(sent: str | None) -> None:
+    if sent is not None and sent.partition(";")[0].strip().lower() != "application/json":
+        raise Problem("unsupported_media_type", f"The body must be application/json, not {sent}.")
+
+
+def _template(scope: Scope) -> str:
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    return str(getattr(context, "path", None) or getattr(scope.get("route"), "path", None) or "unmatched")

@@ -1,0 +1,65 @@
+"""Logs as JSON lines on stderr, with the request's id and never a secret."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+from serve.gateway import request_ids
+
+_SECRET_NAMES = re.compile(
+    r"authorization|password|secret|token|cookie|api_?key|private_?key|credential", re.IGNORECASE
+)
+_SECRET_TEXTS = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|://[^/\s:@]+:[^/\s@]+@")
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SECRET_TEXTS.sub("[redacted]", value)
+    if isinstance(value, dict):
+        return {k: "[redacted]" if _SECRET_NAMES.search(str(k)) else _redacted(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(v) for v in value]
+    return value
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blanks what is called like a secret, and what looks like one inside other texts."""
+    return cast("MutableMapping[str, Any]", _redacted(dict(event)))
+
+
+def _with_request_id(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if current := request_ids.current.get():
+        event.setdefault("request_id", current)
+    return event
+
+
+def configure(level: str = "info") -> None:
+    """Once a process. `level`: debug, info, warning or error."""
+    number = _LEVELS[level.lower()]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_request_id,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            redact,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    # Libraries that log each request or statement would repeat what we log, with less care for secrets.
+    for name in ("uvicorn.access", "httpx", "sqlalchemy.engine"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log(**bound: Any) -> structlog.typing.FilteringBoundLogger:
+    """A logger: ``log(order=id).info("order confirmed", total=100)``."""
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(**bound))
