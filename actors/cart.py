@@ -27,7 +27,7 @@ GUEST_PREFIX = "g-"
 """Guests' cart ids start with it. Only such a cart merges, never into another such: lines cannot go in circles."""
 
 
-class AddLine(Message, tag="AddLine/1"):
+class AddLine(Message, tag="AddLine/1", frozen=True):
     """Puts units of a SKU in the cart. They join a line of the same SKU at the same kind of price.
 
     `line` asks for one of their own. `price` is what the catalogue says now (None: it knows no such SKU), `agreed` a
@@ -41,22 +41,22 @@ class AddLine(Message, tag="AddLine/1"):
     line: bool = False
 
 
-class ChangeLine(Message, tag="ChangeLine/1"):
+class ChangeLine(Message, tag="ChangeLine/1", frozen=True):
     """Refused: no_such_line, bad_quantity (to take a line out there is RemoveLine)."""
 
     line_id: str
     quantity: int
 
 
-class RemoveLine(Message, tag="RemoveLine/1"):
+class RemoveLine(Message, tag="RemoveLine/1", frozen=True):
     line_id: str
 
 
-class Clear(Message, tag="Clear/1"):
+class Clear(Message, tag="Clear/1", frozen=True):
     """Takes every line out; orders under way keep theirs."""
 
 
-class CheckOut(Message, tag="CheckOut/1"):
+class CheckOut(Message, tag="CheckOut/1", frozen=True):
     """Sends all lines to a new order, at the prices given (agreed lines: at theirs).
 
     `deadline`: how long the shopper may take to pay, in milliseconds. With `expected_total` nothing happens unless the
@@ -75,50 +75,50 @@ class CheckOut(Message, tag="CheckOut/1"):
     expected_total: int | None = None
 
 
-class Merge(Message, tag="Merge/1"):
+class Merge(Message, tag="Merge/1", frozen=True):
     """Gives a guest's lines to the cart `into`, for good. Refused: cart_merged, cannot_merge."""
 
     into: str
 
 
-class TakeLines(Message, tag="TakeLines/1"):
+class TakeLines(Message, tag="TakeLines/1", frozen=True):
     """Lines that come from a merged cart."""
 
     from_cart: str
     lines: tuple[Line, ...]
 
 
-class Confirmed(Message, tag="Confirmed/1"):
+class Confirmed(Message, tag="Confirmed/1", frozen=True):
     """The order stands: its lines are bought."""
 
     order_id: str
 
 
-class Returned(Message, tag="Returned/1"):
+class Returned(Message, tag="Returned/1", frozen=True):
     """The order ended without a purchase: its lines come back."""
 
     order_id: str
 
 
-class LineAdded(Message, tag="LineAdded/1"):
+class LineAdded(Message, tag="LineAdded/1", frozen=True):
     line: Line
 
 
-class LineChanged(Message, tag="LineChanged/1"):
+class LineChanged(Message, tag="LineChanged/1", frozen=True):
     """The line as it is now, in its old place."""
 
     line: Line
 
 
-class LineRemoved(Message, tag="LineRemoved/1"):
+class LineRemoved(Message, tag="LineRemoved/1", frozen=True):
     line_id: str
 
 
-class CartCleared(Message, tag="CartCleared/1"):
+class CartCleared(Message, tag="CartCleared/1", frozen=True):
     pass
 
 
-class CartCheckedOut(Message, tag="CartCheckedOut/1"):
+class CartCheckedOut(Message, tag="CartCheckedOut/1", frozen=True):
     """All lines went to the order; `repriced` are those that it charges at another price than was shown."""
 
     order_id: str
@@ -127,22 +127,22 @@ class CartCheckedOut(Message, tag="CartCheckedOut/1"):
     repriced: tuple[Line, ...] = ()
 
 
-class SlotClosed(Message, tag="SlotClosed/1"):
+class SlotClosed(Message, tag="SlotClosed/1", frozen=True):
     order_id: str
 
 
-class LinesReturned(Message, tag="LinesReturned/1"):
+class LinesReturned(Message, tag="LinesReturned/1", frozen=True):
     """The slot's lines are back, in this cart or (`forwarded_to`) in the one that it became part of."""
 
     order_id: str
     forwarded_to: str | None = None
 
 
-class CartMerged(Message, tag="CartMerged/1"):
+class CartMerged(Message, tag="CartMerged/1", frozen=True):
     into: str
 
 
-class LinesTaken(Message, tag="LinesTaken/1"):
+class LinesTaken(Message, tag="LinesTaken/1", frozen=True):
     """`left_out`: SKUs for which a full cart had no place."""
 
     from_cart: str
@@ -150,7 +150,7 @@ class LinesTaken(Message, tag="LinesTaken/1"):
     left_out: tuple[str, ...] = ()
 
 
-class CartView(Message, tag="CartView/1"):
+class CartView(Message, tag="CartView/1", frozen=True):
     """`slots`: orders under way. `last_order`: the order that the lines went to, until a line is added."""
 
     lines: tuple[Line, ...] = ()
@@ -159,16 +159,16 @@ class CartView(Message, tag="CartView/1"):
     merged_into: str | None = None
 
 
-class CartChanged(Message, tag="CartChanged/1"):
+class CartChanged(Message, tag="CartChanged/1", frozen=True):
     """Done, to a cart too long to be repeated in each answer: read it, at least at the answer's version."""
 
 
-class CheckedOut(Message, tag="CheckedOut/1"):
+class CheckedOut(Message, tag="CheckedOut/1", frozen=True):
     order_id: str
     total: int
 
 
-class PricesNeeded(Message, tag="PricesNeeded/1"):
+class PricesNeeded(Message, tag="PricesNeeded/1", frozen=True):
     """Ask again under the same command id, with the prices of these too."""
 
     skus: tuple[str, ...]
