@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from actors.decision import Message
 from actors.runtime.ports import Done
 from actors.runtime.wire import Body, Envelope, Record, Result, Status
 
@@ -37,7 +36,19 @@ class Work:
 class Pending:
     """A decision that is not committed yet, and everybody whose answer rests on it."""
 
-    __slots__ = ("body", "dropped", "encoded", "entity", "joined", "record", "record_id", "reply", "state", "tails", "work")
+    __slots__ = (
+        "body",
+        "dropped",
+        "encoded",
+        "entity",
+        "joined",
+        "record",
+        "record_id",
+        "state",
+        "tails",
+        "version",
+        "work",
+    )
 
     def __init__(self, entity: Entity, work: Work, state: Any, body: Body, encoded: bytes, record_id: bytes) -> None:
         self.entity = entity
@@ -46,8 +57,8 @@ class Pending:
         self.body = body
         self.encoded = encoded
         self.record_id = record_id
+        self.version = entity.version + len(entity.pending or ()) + 1
         self.record: Record | None = None
-        self.reply: Message | None = None
         self.joined: list[Work] | None = None
         self.tails: list[tuple[Work, bytes]] | None = None
         self.dropped = False

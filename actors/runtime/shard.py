@@ -1,0 +1,315 @@
+"""One shard: the entities of one kind whose ids fall into it, with exactly one writer.
+
+Deciding is synchronous, so commands to an entity run one at a time in the order in which they came, and nothing is
+awaited between reading a state and deciding on it. What a decision says becomes visible when its record is committed.
+"""
+
+import logging
+from collections import OrderedDict
+
+from actors.decision import ClearTimer, Context, Decision
+from actors.runtime.entity import FAILED, KEY_REUSED, MOVED, OVERLOADED, TOO_OLD, UNAVAILABLE, Entity, Pending, Work
+from actors.runtime.kind import Kind
+from actors.runtime.open_work import OpenWork
+from actors.runtime.parts import Parts
+from actors.runtime.ports import Done
+from actors.runtime.waking import Waking
+from actors.runtime.watching import Watcher, Watching
+from actors.runtime.wire import Body, Envelope, Mode, Record, Result, SentMessage, Status, TimerNote, encode
+
+_log = logging.getLogger("troupe.runtime")
+
+
+class RecordTooLarge(Exception):
+    """A decision that does not fit into a record."""
+
+
+class Shard:
+    """`seq` is the number of the shard's last committed record."""
+
+    def __init__(self, kind: Kind, number: int, epoch: int, seq: int, owed: OpenWork, parts: Parts) -> None:
+        self.kind = kind
+        self.number = number
+        self.epoch = epoch
+        self.seq = seq
+        self.owed = owed
+        self.parts = parts
+        self.checkpoints = 0
+        self.closed = False
+        self.pending = 0
+        self.entities: dict[str, Entity] = {}
+        self.waking = Waking(self)
+        self.watching = Watching()
+        self._under_way: dict[tuple[str, str], Pending] = {}
+        self._recent: OrderedDict[tuple[str, str], tuple[bytes, bytes, int]] = OrderedDict()
+
+    @property
+    def id(self) -> tuple[str, int]:
+        return self.kind.name, self.number
+
+    # what comes in
+
+    def accept(self, envelope: Envelope, done: Done) -> None:
+        """Takes a command; `done` is called once, now or later."""
+        if self.closed:
+            done(MOVED)
+            return
+        work = Work(envelope, done)
+        name = envelope.entity
+        if name in self.waking:
+            if envelope.mode is not Mode.MESSAGE and self.waking.waiting(name) >= self.parts.limits.mailbox:
+                done(OVERLOADED)
+            else:
+                self.waking.add(work)
+            return
+        entity = self.entities.get(name)
+        if entity is None and envelope.creates and not work.again:
+            entity = self.entities[name] = Entity(name, self.kind.initial(name))
+        if entity is not None and (not work.again or self.knows(work)):
+            self.handle(entity, work)
+        elif envelope.mode is not Mode.MESSAGE and len(self.waking) >= self.parts.limits.mailbox:
+            done(OVERLOADED)
+        else:
+            self.waking.add(work)
+
+    def knows(self, work: Work) -> bool:
+        """Whether memory alone tells that the command is under way or was carried out."""
+        key = (work.envelope.entity, work.envelope.command_id)
+        return work.envelope.mode in (Mode.READ, Mode.WATCH) or key in self._under_way or key in self._recent
+
+    def handle(self, entity: Entity, work: Work) -> None:
+        """Answers or decides, at once; the entity is in memory."""
+        envelope = work.envelope
+        entity.used = self.parts.clock.monotonic()
+        if envelope.mode is Mode.READ:
+            work.done(self._view(entity, envelope.number))
+            return
+        if envelope.mode is Mode.WATCH:
+            self.watch(work, envelope.number, entity)
+            return
+        key = (envelope.entity, envelope.command_id)
+        earlier = self._under_way.get(key)
+        if earlier is not None:
+            self._join(earlier, work)
+            return
+        past = self._recent.get(key)
+        if past is not None:
+            self._repeat(work, *past)
+            return
+        if self._too_much(entity, envelope):
+            work.done(OVERLOADED)
+            return
+        if envelope.at and self.parts.time.now() - envelope.at > self.parts.limits.receiver_age_ms:
+            work.done(TOO_OLD)
+            return
+        self._decide(entity, work, key)
+
+    def _too_much(self, entity: Entity, envelope: Envelope) -> bool:
+        if envelope.mode is Mode.MESSAGE:
+            return False
+        limits = self.parts.limits
+        mine = len(entity.pending) if entity.pending else 0
+        return mine >= limits.mailbox or self.parts.committer.backlog >= limits.crowd
+
+    def _join(self, earlier: Pending, work: Work) -> None:
+        if work.envelope.fingerprint != earlier.work.envelope.fingerprint:
+            work.done(KEY_REUSED)
+        elif earlier.joined is None:
+            earlier.joined = [work]
+        else:
+            earlier.joined.append(work)
+
+    def answer_again(self, work: Work, body: Body, version: int) -> None:
+        """The command was carried out before: its first reply."""
+        self._repeat(work, body.fingerprint, body.reply, version)
+
+    def _repeat(self, work: Work, fingerprint: bytes, reply: bytes, version: int) -> None:
+        if work.envelope.fingerprint != fingerprint:
+            work.done(KEY_REUSED)
+        else:
+            self._answer(work, Status.REPEATED, reply, version)
+
+    # deciding
+
+    def _decide(self, entity: Entity, work: Work, key: tuple[str, str]) -> None:
+        envelope = work.envelope
+        now = max(self.parts.time.now(), entity.at)
+        try:
+            command = self.kind.command(envelope.command)
+            decision = self.kind.decide(entity.ahead, command, Context(now, entity.id, envelope.command_id))
+            state = entity.ahead
+            for event in decision.events:
+                state = self.kind.apply(state, event)
+            if self._leaves_nothing(decision, envelope):
+                self._answer_behind(entity, work, encode(decision.reply))
+                return
+            body, encoded = self._record(decision, envelope, now)
+        except Exception:
+            # A defect of the rules stops nobody else: a shopper is told, a message is tried again and shown.
+            _log.exception("deciding a command of %s/%s failed", self.kind.name, entity.id)
+            work.done(FAILED)
+            return
+        pending = Pending(entity, work, state, body, encoded, self.parts.entropy.token())
+        if entity.pending is None:
+            entity.pending = [pending]
+        else:
+            entity.pending.append(pending)
+        entity.ahead = state
+        entity.at = now
+        self._under_way[key] = pending
+        self.pending += 1
+        self.parts.committer.add(self, pending)
+
+    def _leaves_nothing(self, decision: Decision, envelope: Envelope) -> bool:
+        if decision.events or decision.sends or decision.timers or decision.effects:
+            return False
+        return decision.transient or not (envelope.keyed or envelope.mode is Mode.MESSAGE)
+
+    def _record(self, decision: Decision, envelope: Envelope, now: int) -> tuple[Body, bytes]:
+        body = Body(
+            at=now,
+            fingerprint=envelope.fingerprint,
+            reply=encode(decision.reply),
+            events=tuple([encode(event) for event in decision.events]),
+            sends=tuple([SentMessage(s.kind, s.id, encode(s.message), s.creates) for s in decision.sends]),
+            timers=tuple(
+                [
+                    TimerNote(t.name, 0) if isinstance(t, ClearTimer) else TimerNote(t.name, t.at, encode(t.command))
+                    for t in decision.timers
+                ]
+            ),
+            effects=tuple([encode(effect.request) for effect in decision.effects]),
+        )
+        encoded = encode(body)
+        if len(encoded) > self.parts.limits.record_bytes:
+            raise RecordTooLarge(f"a decision of {len(encoded)} bytes does not fit into a record")
+        return body, encoded
+
+    def _answer_behind(self, entity: Entity, work: Work, reply: bytes) -> None:
+        """A reply without a record leaves once all is committed that it was decided on."""
+        if entity.pending:
+            last = entity.pending[-1]
+            if last.tails is None:
+                last.tails = []
+            last.tails.append((work, reply))
+        else:
+            self._answer(work, Status.OK, reply, entity.version)
+
+    # what the committer tells
+
+    def number_record(self, pending: Pending, offset: int) -> Record:
+        """The record of a decision, as the `offset`-th of its shard in the batch that is being sealed."""
+        pending.record = Record(
+            record_id=pending.record_id,
+            kind=self.kind.name,
+            shard=self.number,
+            seq=self.seq + offset,
+            epoch=self.epoch,
+            entity=pending.entity.id,
+            version=pending.version,
+            command_id=pending.work.envelope.command_id,
+            body=pending.encoded,
+        )
+        return pending.record
+
+    def committed(self, pending: Pending, record: Record) -> None:
+        """The record is durable: now its effects may be seen."""
+        entity = pending.entity
+        assert entity.pending is not None
+        entity.pending.pop(0)
+        entity.state = pending.state
+        entity.version = record.version
+        if not entity.pending:
+            entity.pending = None
+        self.seq = record.seq
+        self.pending -= 1
+        body = pending.body
+        key = (entity.id, record.command_id)
+        self._under_way.pop(key, None)
+        self._remember(key, (body.fingerprint, body.reply, record.version))
+        opened = self.owed.note(record, body)
+        self._answer(pending.work, Status.OK, body.reply, record.version)
+        for work in pending.joined or ():
+            self._answer(work, Status.REPEATED, body.reply, record.version)
+        for work, reply in pending.tails or ():
+            self._answer(work, Status.OK, reply, record.version)
+        if entity.id in self.watching:
+            self._tell_watchers(entity)
+        self.parts.opened(self, opened)
+
+    def _remember(self, key: tuple[str, str], what: tuple[bytes, bytes, int]) -> None:
+        self._recent[key] = what
+        if len(self._recent) > self.parts.limits.recent_commands:
+            self._recent.popitem(last=False)
+
+    def reset(self, entity: Entity) -> None:
+        """A record of this entity was refused: all that was decided on it is decided again on what the journal has."""
+        works: list[Work] = []
+        for pending in entity.pending or ():
+            pending.dropped = True
+            self.pending -= 1
+            self._under_way.pop((entity.id, pending.work.envelope.command_id), None)
+            works.extend(pending.works())
+        entity.pending = None
+        if self.entities.get(entity.id) is entity:
+            del self.entities[entity.id]
+        self.waking.put_back(entity.id, works)
+
+    def close(self) -> None:
+        """Answers nobody any more: another has the shard, or will. Nothing that was answered is lost by it."""
+        if self.closed:
+            return
+        self.closed = True
+        for entity in self.entities.values():
+            for pending in entity.pending or ():
+                pending.dropped = True
+                for work in pending.works():
+                    work.done(MOVED)
+        self.pending = 0
+        self.waking.close()
+        for watcher in self.watching.drain():
+            watcher.work.done(MOVED)
+        self.entities.clear()
+
+    # what goes out
+
+    def _answer(self, work: Work, status: Status, reply: bytes, version: int) -> None:
+        result = Result(status, reply, version, self.kind.name)
+        if work.envelope.follow:
+            target = self.kind.follows(self.kind.reply(reply))
+            if target is not None:
+                self.parts.follow(work, target, result)
+                return
+        work.done(result)
+
+    def _view(self, entity: Entity, at_least: int) -> Result:
+        if not self.parts.lease.valid() or entity.version < at_least:
+            return UNAVAILABLE
+        return self._seen(entity)
+
+    def _seen(self, entity: Entity) -> Result:
+        return Result(Status.OK, encode(self.kind.view(entity.state)), entity.version, self.kind.name)
+
+    def watch(self, work: Work, beyond: int, entity: Entity | None) -> None:
+        """Answers once the version is above `beyond` (-1: once settled). No entity: one that is about to be."""
+        if entity is not None and (self.kind.settled(entity.state) if beyond < 0 else entity.version > beyond):
+            work.done(self._view(entity, 0))
+        elif self.watching.count >= self.parts.limits.watchers:
+            work.done(OVERLOADED)
+        else:
+            until = self.parts.clock.monotonic() + work.envelope.seconds
+            self.watching.add(work.envelope.entity, Watcher(work, beyond, until))
+
+    def _tell_watchers(self, entity: Entity) -> None:
+        ready = self.watching.take(entity.id, entity.version, self.kind.settled(entity.state))
+        if ready:
+            result = self._seen(entity)
+            for watcher in ready:
+                watcher.work.done(result)
+
+    def release_overdue_watchers(self, now: float) -> None:
+        """Those whose time is up learn how it stands."""
+        for name, watcher in self.watching.overdue(now):
+            envelope = watcher.work.envelope
+            look = Envelope(Mode.READ, self.kind.name, name, seconds=envelope.seconds)
+            self.accept(look, watcher.work.done)
