@@ -61,7 +61,7 @@ class ShardRow(NamedTuple):
     shard: int
     epoch: int
     owner: str
-    count: int
+    saved: int
     checkpoint: bytes
 
 

@@ -6,6 +6,7 @@ One thread writes, so that commits stand one behind the other in `position`; oth
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, tuple_, update
@@ -130,7 +131,7 @@ class SqlJournal(Journal):
         try:
             while left:
                 try:
-                    first = self._writing(lambda c, some=tuple(left): self._insert(c, [batch[i] for i in some]))
+                    first = self._writing(partial(self._insert, some=[batch[i] for i in left]))
                 except IntegrityError:
                     left = self._sort_out(batch, left, outcomes)
                     continue
@@ -247,7 +248,7 @@ class SqlJournal(Journal):
             .order_by(records.c.position)
             .limit(limit)
         )
-        return await self._read(lambda c: [Logged(row[0], Record(*row[1:])) for row in c.execute(query)])
+        return await self._read(lambda c: [Logged(row[0], _record(row[1:])) for row in c.execute(query)])
 
     # snapshots, shards, leases
 
@@ -268,7 +269,7 @@ class SqlJournal(Journal):
 
     async def take_shards(self, rows: Sequence[ShardRow], owner: str, epochs: Sequence[int]) -> list[bool]:
         insert = (
-            "INSERT INTO shards (kind, shard, epoch, owner, count, checkpoint) VALUES (?, ?, ?, ?, 0, ?) "
+            "INSERT INTO shards (kind, shard, epoch, owner, saved, checkpoint) VALUES (?, ?, ?, ?, 0, ?) "
             "ON CONFLICT DO NOTHING"
         )
 
@@ -286,7 +287,7 @@ class SqlJournal(Journal):
                             shards.c.epoch == row.epoch,
                             shards.c.owner == row.owner,
                         )
-                        .values(epoch=epoch, owner=owner, count=0)
+                        .values(epoch=epoch, owner=owner, saved=0)
                     )
                 taken.append(result.rowcount == 1)
             return taken
@@ -295,10 +296,10 @@ class SqlJournal(Journal):
 
     async def save_checkpoints(self, rows: Sequence[ShardRow]) -> None:
         sql = (
-            "UPDATE shards SET count = ?, checkpoint = ? "
-            "WHERE kind = ? AND shard = ? AND epoch = ? AND owner = ? AND count < ?"
+            "UPDATE shards SET saved = ?, checkpoint = ? "
+            "WHERE kind = ? AND shard = ? AND epoch = ? AND owner = ? AND saved < ?"
         )
-        values = [(r.count, r.checkpoint, r.kind, r.shard, r.epoch, r.owner, r.count) for r in rows]
+        values = [(r.saved, r.checkpoint, r.kind, r.shard, r.epoch, r.owner, r.saved) for r in rows]
         if values:
             await self._write(lambda c: c.exec_driver_sql(sql, values))
 
@@ -306,7 +307,8 @@ class SqlJournal(Journal):
         def write(connection: Connection) -> Lease:
             now = _now(connection)
             connection.exec_driver_sql(
-                "INSERT INTO leases (owner, until) VALUES (?, ?) ON CONFLICT (owner) DO UPDATE SET until = excluded.until",
+                "INSERT INTO leases (owner, until) VALUES (?, ?) "
+                "ON CONFLICT (owner) DO UPDATE SET until = excluded.until",
                 (owner, now + milliseconds),
             )
             for kind, shard, epoch in heard:

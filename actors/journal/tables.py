@@ -42,7 +42,7 @@ shards = Table(
     Column("shard", Integer, primary_key=True, autoincrement=False),
     Column("epoch", _big, nullable=False),
     Column("owner", _id, nullable=False),
-    Column("count", _big, nullable=False),
+    Column("saved", _big, nullable=False),
     Column("checkpoint", LargeBinary(2**24), nullable=False),
 )
 

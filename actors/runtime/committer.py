@@ -74,7 +74,7 @@ class Committer:
 
     async def _write(self, records: list[Record]) -> list[Outcome]:
         """Writes until the database has spoken about every record."""
-        outcomes = await self._journal.write(records)
+        outcomes = [_own(*pair) for pair in zip(await self._journal.write(records), records, strict=True)]
         delay = self._limits.retry_first
         while any(isinstance(outcome, Unknown) for outcome in outcomes):
             await self._clock.sleep(delay)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 from actors.runtime.open_work import OpenEffect
 from actors.runtime.parts import Parts
@@ -55,7 +56,7 @@ class Effects:
                 command_id=effect.command_id,
                 again=attempt > 0,
             )
-            shard.accept(envelope, lambda result, told=told: None if told.done() else told.set_result(result))
+            shard.accept(envelope, partial(_tell, told))
             if (await told).status in (Status.OK, Status.REPEATED):
                 return
             await self._pause(attempt)
@@ -65,3 +66,8 @@ class Effects:
         limits = self._parts.limits
         delay = min(limits.retry_first * 2 ** min(attempt, 20), limits.retry_most)
         await self._parts.clock.sleep(delay * (0.5 + self._parts.entropy.fraction() / 2))
+
+
+def _tell(told: asyncio.Future[Result], result: Result) -> None:
+    if not told.done():
+        told.set_result(result)

@@ -37,6 +37,10 @@ class DatabaseTime:
 
 
 class ReadingLease(Protocol):
+    """The host's lease; see lease.py."""
+
+    owner: str
+
     def valid(self) -> bool: ...
 
 
@@ -55,4 +59,3 @@ class Parts:
     opened: Callable[["Shard", Opened], None]
     follow: Callable[["Work", tuple[str, str], Result], None]
     route: Callable[[Envelope, Done], None]
-    lost: Callable[["Shard"], None]

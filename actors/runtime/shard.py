@@ -36,6 +36,7 @@ class Shard:
         self.parts = parts
         self.checkpoints = 0
         self.closed = False
+        self.leaving = False
         self.pending = 0
         self.entities: dict[str, Entity] = {}
         self.waking = Waking(self)
@@ -51,7 +52,7 @@ class Shard:
 
     def accept(self, envelope: Envelope, done: Done) -> None:
         """Takes a command; `done` is called once, now or later."""
-        if self.closed:
+        if self.closed or self.leaving:
             done(MOVED)
             return
         work = Work(envelope, done)
