@@ -1,0 +1,116 @@
+"""The tables of the catalogue's database, and how it is opened."""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+
+BUSY_MILLISECONDS = 5_000
+
+metadata = MetaData()
+
+products = Table(
+    "products",
+    metadata,
+    Column("sku", String(64), primary_key=True),
+    Column("slug", String(120), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    # What lists sort by: folded here, since databases disagree about case.
+    Column("sort_name", String(600), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("category", String(200), nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("tax_class", String(32), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("specifications", JSON, nullable=False),
+    Column("image", String(120)),
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False, unique=True),
+    Index("products_by_category", "category"),
+    Index("products_by_name", "sort_name", "sku"),
+    Index("products_by_price", "price", "sku"),
+    Index("products_by_age", "created_at", "sku"),
+)
+
+categories = Table(
+    "categories",
+    metadata,
+    Column("path", String(200), primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("parent", String(200), index=True),
+    Column("position", Integer, nullable=False),
+)
+
+availability = Table(
+    "availability",
+    metadata,
+    Column("sku", String(64), primary_key=True),
+    Column("available", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("svg", Text, nullable=False),
+    Column("digest", String(32), nullable=False),
+)
+
+# One row. Every writer of products takes it first, so numbers are handed out in the order of commits.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+loads = Table(
+    "loads",
+    metadata,
+    Column("name", String(120), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
+
+def open_engine(url: str, connections: int) -> Engine:
+    """The engine for a database URL, its tables made. On SQLite: WAL, a busy timeout, real transactions."""
+    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    with engine.execution_options(writes=True).begin() as connection:
+        metadata.create_all(connection)
+        if connection.scalar(select(changes.c.number)) is None:
+            connection.execute(insert(changes).values(id=1, number=0))
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads before it writes would fail at once when another writes between; so writers lock first.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
