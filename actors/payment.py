@@ -17,8 +17,6 @@ from msgspec.structs import replace
 
 from actors.decision import Done, Message, Refused
 
-MAX_REFUNDS = 100
-
 Attempt: TypeAlias = Literal["none", "sent", "processing", "action", "failed"]
 OutcomeStatus: TypeAlias = Literal["succeeded", "failed", "requires_action", "processing", "canceled"]
 
@@ -33,7 +31,7 @@ class Outcome(msgspec.Struct, frozen=True):
     captured: int = 0
 
 
-class Open(Message, tag="Open/1"):
+class Open(Message, tag="Open/1", frozen=True):
     """From the flow of placed orders. Ignored if the session is closed already, or if there is nothing to capture."""
 
     order_id: str
@@ -45,7 +43,7 @@ class Open(Message, tag="Open/1"):
     owner: str
 
 
-class TryMethod(Message, tag="TryMethod/1"):
+class TryMethod(Message, tag="TryMethod/1", frozen=True):
     """From the order, its `number`th: the next attempt, made once the running one is known to have failed."""
 
     method: str
@@ -53,13 +51,13 @@ class TryMethod(Message, tag="TryMethod/1"):
     number: int
 
 
-class Close(Message, tag="Close/1"):
+class Close(Message, tag="Close/1", frozen=True):
     """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in ClosingStarted."""
 
     reason: str
 
 
-class Refund(Message, tag="Refund/1"):
+class Refund(Message, tag="Refund/1", frozen=True):
     """From the order. `must`: the order does not stand, so it is asked for again until it works.
 
     Then `amount` is cut to what is left. Answered by PaymentRefunded or RefundFailed, through the log.
@@ -70,52 +68,54 @@ class Refund(Message, tag="Refund/1"):
     must: bool = False
 
 
-class RecordCash(Message, tag="RecordCash/1"):
+class RecordCash(Message, tag="RecordCash/1", frozen=True):
     """From an order that was paid at the door."""
 
     amount: int
     currency: str
 
 
-class GatewayNotified(Message, tag="GatewayNotified/1"):
+class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):
     """A webhook, or the shopper came back: look again. Believed in nothing."""
 
     intent_id: str | None = None
 
 
-class IntentCreated(Message, tag="IntentCreated/1"):
+class IntentCreated(Message, tag="IntentCreated/1", frozen=True):
     """Answers CreateIntent."""
 
     intent: str
+    number: int = 1
 
 
-class IntentRefused(Message, tag="IntentRefused/1"):
-    """Answers CreateIntent: the gateway does not want this amount or currency."""
+class IntentRefused(Message, tag="IntentRefused/1", frozen=True):
+    """Answers CreateIntent of the same number: the gateway does not want this amount or currency."""
 
     code: str
+    number: int = 1
 
 
-class AttemptAnswered(Message, tag="AttemptAnswered/1"):
+class AttemptAnswered(Message, tag="AttemptAnswered/1", frozen=True):
     """Answers ConfirmIntent."""
 
     attempt: int
     outcome: Outcome
 
 
-class LookedUp(Message, tag="LookedUp/1"):
+class LookedUp(Message, tag="LookedUp/1", frozen=True):
     """Answers LookUp of the same number."""
 
     number: int
     outcome: Outcome
 
 
-class Cancelled(Message, tag="Cancelled/1"):
+class Cancelled(Message, tag="Cancelled/1", frozen=True):
     """Answers CancelIntent: what the intent is now, cancelled or not."""
 
     outcome: Outcome
 
 
-class RefundAnswered(Message, tag="RefundAnswered/1"):
+class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
     """Answers RefundIntent of the same number. Not `ok` is the gateway's refusal, not its silence."""
 
     refund_id: str
@@ -124,15 +124,15 @@ class RefundAnswered(Message, tag="RefundAnswered/1"):
     code: str = ""
 
 
-class Poll(Message, tag="Poll/1"):
+class Poll(Message, tag="Poll/1", frozen=True):
     """Timer `poll`."""
 
 
-class RetryRefunds(Message, tag="RetryRefunds/1"):
+class RetryRefunds(Message, tag="RetryRefunds/1", frozen=True):
     """Timer `refunds`: ask again for those that must be."""
 
 
-class CreateIntent(Message, tag="CreateIntent/1"):
+class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
     """Effect. `number` grows only when the gateway had refused."""
 
     session: str
@@ -145,7 +145,7 @@ class CreateIntent(Message, tag="CreateIntent/1"):
         return f"{self.session}/intent/{self.number}"
 
 
-class ConfirmIntent(Message, tag="ConfirmIntent/1"):
+class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
     """Effect. `method` is card, bank_redirect or wallet, `reference` the gateway's name for the shopper's means."""
 
     session: str
@@ -159,7 +159,7 @@ class ConfirmIntent(Message, tag="ConfirmIntent/1"):
         return f"{self.session}/attempt/{self.attempt}"
 
 
-class LookUp(Message, tag="LookUp/1"):
+class LookUp(Message, tag="LookUp/1", frozen=True):
     """Effect: a read, which must see everything that the gateway had done when the request was made."""
 
     session: str
@@ -171,7 +171,7 @@ class LookUp(Message, tag="LookUp/1"):
         return f"{self.session}/look/{self.number}"
 
 
-class CancelIntent(Message, tag="CancelIntent/1"):
+class CancelIntent(Message, tag="CancelIntent/1", frozen=True):
     """Effect. An intent that can no longer be cancelled is not an error: the answer says what it is."""
 
     session: str
@@ -183,7 +183,7 @@ class CancelIntent(Message, tag="CancelIntent/1"):
         return f"{self.session}/cancel/{self.number}"
 
 
-class RefundIntent(Message, tag="RefundIntent/1"):
+class RefundIntent(Message, tag="RefundIntent/1", frozen=True):
     """Effect. `number` grows only when the gateway had refused."""
 
     session: str
@@ -197,7 +197,7 @@ class RefundIntent(Message, tag="RefundIntent/1"):
         return f"{self.session}/refund/{self.refund_id}/{self.number}"
 
 
-class SessionOpened(Message, tag="SessionOpened/1"):
+class SessionOpened(Message, tag="SessionOpened/1", frozen=True):
     amount: int
     currency: str
     method: str
@@ -206,17 +206,17 @@ class SessionOpened(Message, tag="SessionOpened/1"):
     owner: str
 
 
-class IntentAsked(Message, tag="IntentAsked/1"):
+class IntentAsked(Message, tag="IntentAsked/1", frozen=True):
     """Creation was asked for again, after a refusal."""
 
     number: int
 
 
-class IntentMade(Message, tag="IntentMade/1"):
+class IntentMade(Message, tag="IntentMade/1", frozen=True):
     intent: str
 
 
-class NextMethodSet(Message, tag="NextMethodSet/1"):
+class NextMethodSet(Message, tag="NextMethodSet/1", frozen=True):
     """What the next attempt will be, the order's `number`th wish."""
 
     method: str
@@ -224,76 +224,79 @@ class NextMethodSet(Message, tag="NextMethodSet/1"):
     number: int
 
 
-class AttemptStarted(Message, tag="AttemptStarted/1"):
+class AttemptStarted(Message, tag="AttemptStarted/1", frozen=True):
     attempt: int
     method: str
     reference: str
 
 
-class LookStarted(Message, tag="LookStarted/1"):
+class LookStarted(Message, tag="LookStarted/1", frozen=True):
+    """`polls`: how often the session has looked of its own accord since something last changed."""
+
+    number: int
+    polls: int
+
+
+class LookEnded(Message, tag="LookEnded/1", frozen=True):
     number: int
 
 
-class LookEnded(Message, tag="LookEnded/1"):
-    number: int
-
-
-class LookWanted(Message, tag="LookWanted/1"):
+class LookWanted(Message, tag="LookWanted/1", frozen=True):
     """There was news during a look: another follows it."""
 
 
-class ClosingBegan(Message, tag="ClosingBegan/1"):
+class ClosingBegan(Message, tag="ClosingBegan/1", frozen=True):
     reason: str
 
 
-class CancelAsked(Message, tag="CancelAsked/1"):
+class CancelAsked(Message, tag="CancelAsked/1", frozen=True):
     number: int
 
 
-class CancelAnswered(Message, tag="CancelAnswered/1"):
+class CancelAnswered(Message, tag="CancelAnswered/1", frozen=True):
     """The gateway did not cancel; it is looked at again before it is asked again."""
 
 
-class PaymentActionRequired(Message, tag="PaymentActionRequired/1"):
+class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
     url: str
     kind: str
 
 
-class PaymentProcessing(Message, tag="PaymentProcessing/1"):
+class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
     pass
 
 
-class PaymentCaptured(Message, tag="PaymentCaptured/1"):
+class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
     amount: int
     currency: str
 
 
-class PaymentFailed(Message, tag="PaymentFailed/1"):
+class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
     """The attempt failed; another may follow."""
 
     code: str
 
 
-class PaymentClosed(Message, tag="PaymentClosed/1"):
+class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
     """No money moved and none will. `reason` as in Close, or `gateway` if it cancelled by itself."""
 
     reason: str
 
 
-class RefundStarted(Message, tag="RefundStarted/1"):
+class RefundStarted(Message, tag="RefundStarted/1", frozen=True):
     refund_id: str
     amount: int
     must: bool
     number: int
 
 
-class PaymentRefunded(Message, tag="PaymentRefunded/1"):
+class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
     refund_id: str
     amount: int
     currency: str
 
 
-class RefundFailed(Message, tag="RefundFailed/1"):
+class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
     """`final`: it is not asked for again."""
 
     refund_id: str
@@ -301,12 +304,12 @@ class RefundFailed(Message, tag="RefundFailed/1"):
     final: bool
 
 
-class CashRecorded(Message, tag="CashRecorded/1"):
+class CashRecorded(Message, tag="CashRecorded/1", frozen=True):
     amount: int
     currency: str
 
 
-class PaymentView(Message, tag="PaymentView/1"):
+class PaymentView(Message, tag="PaymentView/1", frozen=True):
     """`status`: none, opening, running, failed, closing, closed, captured."""
 
     id: str
@@ -340,7 +343,6 @@ class PaymentState(msgspec.Struct, frozen=True):
     amount: int = 0
     currency: str = ""
     method: str = ""
-    reference: str = ""
     deadline_at: int = 0
     owner: str = ""
     creating: bool = False
@@ -465,4 +467,57 @@ def settled(state: PaymentState) -> bool:
 
 
 def apply(state: PaymentState, event: EVENTS) -> PaymentState:
-    raise NotImplementedError
+    match event:
+        case SessionOpened(amount, currency, method, reference, deadline_at, owner):
+            opened = replace(state, opened=True, amount=amount, currency=currency, deadline_at=deadline_at, owner=owner)
+            wish = state.next_method or (method, reference)
+            return replace(opened, method=method, next_method=wish, creating=True, creations=1)
+        case IntentAsked(number):
+            return replace(state, creating=True, creations=number, attempt_state="none")
+        case IntentMade(intent):
+            return replace(state, creating=False, intent=intent)
+        case NextMethodSet(method, reference, number):
+            return replace(state, next_method=(method, reference), last_try=number)
+        case AttemptStarted(attempt, method):
+            sent = replace(state, attempt=attempt, attempt_state="sent", method=method, next_method=None)
+            return replace(sent, look_counts=False, polls=0)
+        case LookStarted(number, polls):
+            counts = state.attempt_state != "sent"
+            return replace(state, look=number, looking=True, look_counts=counts, look_again=False, polls=polls)
+        case LookEnded():
+            return replace(state, looking=False)
+        case LookWanted():
+            return replace(state, look_again=True)
+        case ClosingBegan(reason):
+            return replace(state, closing=reason, next_method=None, polls=0)
+        case CancelAsked(number):
+            return replace(state, cancels=number, cancelling=True)
+        case CancelAnswered():
+            return replace(state, cancelling=False)
+        case PaymentActionRequired():
+            return replace(state, attempt_state="action")
+        case PaymentProcessing():
+            return replace(state, attempt_state="processing")
+        case PaymentFailed():
+            return replace(state, attempt_state="failed", creating=False)
+        case PaymentCaptured(amount):
+            return replace(state, captured=amount, closing="", cancelling=False, next_method=None)
+        case PaymentClosed():
+            return replace(state, closed=True, closing="", cancelling=False, next_method=None)
+        case CashRecorded(amount, currency):
+            return replace(state, cash=True, captured=amount, amount=amount, currency=currency)
+        case RefundStarted() | PaymentRefunded() | RefundFailed():
+            return replace(state, refunds={**state.refunds, event.refund_id: _refund_row(state, event)})
+    assert_never(event)
+
+
+def _refund_row(state: PaymentState, event: RefundStarted | PaymentRefunded | RefundFailed) -> RefundRow:
+    match event:
+        case RefundStarted(_, amount, must, number):
+            return RefundRow(amount, "asked", must, number)
+        case PaymentRefunded(refund_id):
+            return replace(state.refunds[refund_id], status="refunded")
+        case RefundFailed(refund_id):
+            row = state.refunds.get(refund_id, RefundRow(0, "failed", must=False))
+            return replace(row, status="failed")
+    assert_never(event)
