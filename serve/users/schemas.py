@@ -1,0 +1,59 @@
+"""What goes into the users' routes and what comes out."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+
+Password = Annotated[str, Field(max_length=256, examples=["three wet umbrellas"])]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Field(examples=["Ada Byron"])
+]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Registration(_In):
+    email: EmailStr = Field(examples=["ada@example.com"])
+    password: Password
+    name: Name
+
+
+class LogIn(_In):
+    email: EmailStr = Field(examples=["ada@example.com"])
+    password: Password
+
+
+class Refresh(_In):
+    refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class ProfileChange(_In):
+    """What is not given stays as it is. A new password needs the current one and ends all other sessions."""
+
+    name: Name | None = None
+    password: Password | None = None
+    current_password: Password | None = None
+
+
+class UserBody(BaseModel):
+    id: str = Field(examples=["019a5c3e-5b1c-7d5e-8f0a-3c2b1a098765"])
+    email: str = Field(examples=["ada@example.com"])
+    name: str = Field(examples=["Ada Byron"])
+    roles: list[str] = Field(description="`staff` and `admin` open /api/admin; a shopper has none.")
+    created_at: int = Field(description="UTC, milliseconds.", examples=[1_764_000_000_000])
+
+
+class SessionBody(BaseModel):
+    access_token: str = Field(description="Send it as `Authorization: Bearer ...`.")
+    refresh_token: str = Field(description="Good for one exchange at /api/users/sessions/refresh.")
+    expires_in: int = Field(description="Seconds that the access token lives.", examples=[300])
+    token_type: str = "Bearer"  # noqa: S105
+    user: UserBody
+
+
+class JwksBody(BaseModel):
+    """RFC 7517: the public keys that access tokens are verified with."""
+
+    keys: list[dict[str, str]]
