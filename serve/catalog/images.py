@@ -62,7 +62,7 @@ def put_images(store: Store, drawn: Sequence[Image]) -> None:
 def get_image(store: Store, name: str) -> Image | None:
     """The image of this name, or None."""
     with store.reading() as connection:
-        row = connection.execute(select(images.c["name", "svg", "digest"]).where(images.c.name == name)).first()
+        row = connection.execute(select(*images.c["name", "svg", "digest"]).where(images.c.name == name)).first()
     return None if row is None else Image(*row)
 
 

@@ -67,7 +67,7 @@ class Store:
 
     def categories(self) -> list[Category]:
         """All categories, parents before children, siblings by position."""
-        statement = select(categories.c["path", "name", "parent", "position"])
+        statement = select(*categories.c["path", "name", "parent", "position"])
         with self.reading() as connection:
             found = [Category(*row) for row in connection.execute(statement)]
         return sorted(found, key=lambda category: (category.path.count("/"), category.position, category.path))
@@ -76,7 +76,9 @@ class Store:
         """The categories from the root down to `path`; none if it is not a category."""
         steps = path.split("/")
         paths = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
-        statement = select(categories.c["path", "name"]).where(categories.c.path.in_(paths)).order_by(categories.c.path)
+        statement = (
+            select(*categories.c["path", "name"]).where(categories.c.path.in_(paths)).order_by(categories.c.path)
+        )
         with self.reading() as connection:
             found = [CategoryName(*row) for row in connection.execute(statement)]
         return found if len(found) == len(paths) else []
@@ -197,7 +199,8 @@ def _sorted(statement: Select[Any], sort: Sort, after: tuple[str | int, str] | N
 
 def _last_change(connection: Connection, *, lock: bool = False) -> int:
     statement = select(changes.c.number)
-    return connection.scalars(statement.with_for_update() if lock else statement).one()
+    number: int = connection.scalars(statement.with_for_update() if lock else statement).one()
+    return number
 
 
 def _kept_if_unnamed(connection: Connection, sku: str, draft: ProductDraft) -> dict[str, Any]:

@@ -264,7 +264,8 @@ async def test_what_was_read_before_a_comparison_is_not_kept_after_it(catalog: C
 
 
 async def test_a_recent_answer_is_made_once_for_all_who_ask_and_a_refusal_too() -> None:
-    clock, generation, made = Clock(), [object()], []
+    clock, generation = Clock(), [object()]
+    made: list[int] = []
     recent = Recent(lambda: generation[0], limit=2, clock=clock)
 
     async def make() -> bytes:
