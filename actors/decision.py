@@ -27,6 +27,9 @@ class Done(Message, tag="Done/1"):
     """The answer to a command that has nothing to tell but that it was carried out."""
 
 
+_DONE = Done()
+
+
 class Send(msgspec.Struct, frozen=True):
     """A command for another entity, delivered effectively once, in order between the two.
 
@@ -82,7 +85,7 @@ class Decision:
     `transient`: an answer that a repetition of the command need not get again (it is not recorded).
     """
 
-    reply: Message = Done()
+    reply: Message = _DONE
     events: tuple[Message, ...] = ()
     sends: tuple[Send, ...] = ()
     timers: tuple[SetTimer | ClearTimer, ...] = ()

@@ -1,0 +1,170 @@
+"""A host as a Ray actor: named, restarting, one process with many entities."""
+
+import asyncio
+import importlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import ray
+
+from actors.journal.base import Journal, JournalUnavailable, ShardId
+from actors.runtime.clock import SystemClock, SystemEntropy
+from actors.runtime.host import Host
+from actors.runtime.kind import Kind
+from actors.runtime.limits import Limits
+from actors.runtime.on_ray.mailroom import Mailroom
+from actors.runtime.on_ray.way import RayWay
+from actors.runtime.ports import EffectRunner, Entities
+from actors.runtime.region import Region
+from actors.runtime.tasks import Tasks
+from actors.runtime.wire import Record
+
+_log = logging.getLogger("troupe.runtime")
+
+
+class Furnishing(Protocol):
+    """What the application puts into a host: its kinds, its journal, its effects, and what runs beside it."""
+
+    kinds: Mapping[str, Kind]
+    journal: Journal
+    runners: Mapping[str, EffectRunner]
+    limits: Limits
+
+    def wrote(self, position: int, record: Record) -> None: ...
+
+    async def start(self, entities: Entities) -> None: ...
+
+    async def stop(self) -> None: ...
+        await self._up()
+
+
+Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
+
+
+def load(path: str) -> Any:
+    """The object that `module:name` names."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+class HostActor:
+    """`furnish` names an async function (name of the host, settings) -> Furnishing."""
+
+    def __init__(self, name: str, furnish: str, settings: Mapping[str, str]) -> None:
+        self._name = name
+        self._furnish: Furnish = load(furnish)
+        self._settings = dict(settings)
+        self._owning = asyncio.Lock()
+        self._starting: asyncio.Task[None] | None = None
+
+    async def _up(self) -> None:
+        """Starts at the first call, in the actor's event loop; a start that failed is tried again by the next call."""
+        if self._starting is None or (self._starting.done() and self._starting.exception() is not None):
+            self._starting = asyncio.create_task(self._start())
+        if not self._starting.done():
+            await asyncio.shield(self._starting)
+
+    async def _start(self) -> None:
+        entropy = SystemEntropy()
+        clock = SystemClock()
+        self._tasks = Tasks()
+        self._furnishing = await self._furnish(self._name, self._settings)
+        furnishing = self._furnishing
+        self._way = RayWay(f"{self._name}:{entropy.token().hex()}", self._tasks)
+        region = Region(furnishing.kinds, self._way, clock, entropy, furnishing.limits.shards)
+        self._host = Host(
+            self._name,
+            furnishing.kinds,
+            furnishing.journal,
+            clock,
+            entropy,
+            furnishing.limits,
+            furnishing.runners,
+            region.post,
+            furnishing.wrote,
+        )
+        self._mailroom = Mailroom(self._host.lease.owner, self._host.accept)
+        await self._host.start()
+        await self._way.start()
+        await furnishing.start(region)
+
+    async def pid(self) -> int:
+        return os.getpid()
+
+    async def own(self, shards: list[ShardId]) -> list[ShardId]:
+        """Takes these over; answers with all that this host has. One such call at a time."""
+        await self._up()
+        async with self._owning:
+            try:
+                await self._host.own(shards)
+            except JournalUnavailable as error:
+                _log.warning("shards could not be taken: %s", error)
+        return await self.owned()
+
+    async def disown(self, shards: list[ShardId]) -> list[ShardId]:
+        """Hands these over in order; answers with all that is left."""
+        await self._up()
+        async with self._owning:
+            try:
+                await self._host.disown(shards)
+            except JournalUnavailable as error:
+                _log.warning("shards could not be released in order: %s", error)
+        return await self.owned()
+
+    async def owned(self) -> list[ShardId]:
+        await self._up()
+        if self._host.ended:
+            # It had no lease for too long: an end, after which Ray starts it anew.
+            os._exit(1)
+        return list(self._host.shards)
+
+    async def deliver(self, caller: str, batch: bytes) -> bytes:
+        await self._up()
+        return await self._mailroom.deliver(caller, batch)
+
+    async def collect(self, caller: str) -> bytes:
+        await self._up()
+        return await self._mailroom.collect(caller)
+
+    async def status(self) -> dict[str, Any]:
+        """What an operator wants to see."""
+        await self._up()
+        host = self._host
+        return {
+            "name": host.name,
+            "pid": os.getpid(),
+            "shards": len(host.shards),
+            "entities": sum(len(shard.entities) for shard in host.shards.values()),
+            "open": sum(shard.owed.size for shard in host.shards.values()),
+            "parked": sum(len(shard.owed.parked) for shard in host.shards.values()),
+            "stuck": dict(host.delivery.stuck),
+            "batches": host.committer.batches,
+            "records": host.committer.records,
+            "backlog": host.committer.backlog,
+        }
+
+    async def stop(self) -> None:
+        """Ends in order: flows first, then the shards are released."""
+        await self._furnishing.stop()
+        async with self._owning:
+            await self._host.stop()
+        await self._tasks.close()
+        await self._furnishing.journal.close()
+
+
+def start_host(name: str, furnish: str, settings: Mapping[str, str], namespace: str, **options: Any) -> Any:
+    """Starts a host actor, or finds the one of this name."""
+    actor = ray.remote(HostActor)
+    return actor.options(
+        name=name,
+        namespace=namespace,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=10_000,
+        num_cpus=0,
+        **options,
+    ).remote(name, furnish, dict(settings))

@@ -1,0 +1,101 @@
+"""The host's side of the way: what came in batches is answered in batches.
+
+Replies that are ready soon travel back with the call that brought their commands; later ones leave with a call that
+the caller keeps standing. So no command waits for a slower one that happened to travel with it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from actors.runtime.ports import Done
+from actors.runtime.wire import Envelope, Result, encode
+
+# How long a batch waits for its first reply before the rest is left to the standing call.
+FIRST_REPLY = 0.02
+# How long a standing call stands when there is nothing to tell.
+STANDING = 5.0
+# A caller not heard of for so long is gone, and its replies with it.
+FORGET = 60.0
+
+
+class Batch(msgspec.Struct, array_like=True):
+    """Commands, each under the number by which its caller knows it."""
+
+    envelopes: list[tuple[int, Envelope]]
+
+
+class Replies(msgspec.Struct, array_like=True):
+    """Results by number. `incarnation`: a host that forgot its numbers has another one."""
+
+    incarnation: str
+    results: list[tuple[int, Result]]
+
+
+decode_batch = msgspec.msgpack.Decoder(Batch).decode
+decode_replies = msgspec.msgpack.Decoder(Replies).decode
+
+
+class Box:
+    """The replies that wait for one caller."""
+
+    def __init__(self) -> None:
+        self.ready: list[tuple[int, Result]] = []
+        self.filled = asyncio.Event()
+        self.heard = 0.0
+
+    def put(self, number: int, result: Result) -> None:
+        self.ready.append((number, result))
+        self.filled.set()
+
+    def take(self) -> list[tuple[int, Result]]:
+        ready, self.ready = self.ready, []
+        self.filled.clear()
+        return ready
+
+    async def wait(self, seconds: float) -> None:
+        if not self.ready:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.filled.wait()
+            except TimeoutError:
+                return
+        # What the same commit made ready is put here in the same turn of the loop.
+
+
+class Mailroom:
+    """Takes batches to `accept` and keeps the replies of each caller apart."""
+
+    def __init__(self, incarnation: str, accept: Callable[[Envelope, Done], None]) -> None:
+        self._incarnation = incarnation
+        self._accept = accept
+        self._boxes: dict[str, Box] = {}
+
+    def _box(self, caller: str) -> Box:
+        box = self._boxes.get(caller)
+        if box is None:
+            self._forget()
+            box = self._boxes[caller] = Box()
+        box.heard = asyncio.get_running_loop().time()
+        return box
+
+    def _forget(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for caller in [c for c, box in self._boxes.items() if now - box.heard > FORGET]:
+            del self._boxes[caller]
+
+    async def deliver(self, caller: str, data: bytes) -> bytes:
+        """Takes a batch; answers with what is ready once anything is, for this caller."""
+        box = self._box(caller)
+        for number, envelope in decode_batch(data).envelopes:
+            self._accept(envelope, partial(box.put, number))
+        await box.wait(FIRST_REPLY)
+        return encode(Replies(self._incarnation, box.take()))
+
+    async def collect(self, caller: str) -> bytes:
+        """Answers with later replies as soon as there are any."""
+        box = self._box(caller)
+        await box.wait(STANDING)
+        return encode(Replies(self._incarnation, box.take()))

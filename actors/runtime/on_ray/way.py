@@ -1,0 +1,76 @@
+"""Where each shard is on a Ray cluster, as the placement actor tells it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+
+from actors.runtime.on_ray.link import RayLink
+from actors.runtime.placement import Table
+from actors.runtime.tasks import Tasks
+
+_log = logging.getLogger("troupe.runtime")
+
+NAMESPACE = "troupe"
+PLACEMENT = "placement"
+REFRESH_EVERY = 1.0
+CALL_SECONDS = 5.0
+
+
+class RayWay:
+    """Keeps a copy of the table, renewed when asked and once a second."""
+
+    def __init__(self, caller: str, tasks: Tasks) -> None:
+        self._caller = caller
+        self._tasks = tasks
+        self._table = Table(0, {})
+        self._links: dict[str, RayLink] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.refresh()
+        self._tasks.start(self._keep_fresh(), "table of shards")
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_EVERY)
+            await self.refresh()
+
+    def link(self, kind: str, shard: int) -> RayLink | None:
+        host = self._table.hosts.get((kind, shard))
+        if host is None:
+            return None
+        link = self._links.get(host)
+        if link is None:
+            try:
+                actor = ray.get_actor(host, namespace=NAMESPACE)
+            except ValueError:
+                return None
+            link = self._links[host] = RayLink(actor, self._caller, self._tasks)
+        return link
+
+    async def refresh(self) -> None:
+        """Joins a refresh that is under way; who gives up does not take it from the others."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        try:
+            actor: Any = ray.get_actor(PLACEMENT, namespace=NAMESPACE)
+            async with asyncio.timeout(CALL_SECONDS):
+                version, hosts = await actor.table.remote(self._table.version)
+        except Exception as error:
+            _log.warning("the placement does not answer: %s", type(error).__name__)
+            return
+        if version != self._table.version:
+            self._table = Table(version, _by_shard(hosts))
+
+    def table(self) -> Table:
+        return self._table
+
+
+def _by_shard(hosts: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
+    return dict(hosts)
