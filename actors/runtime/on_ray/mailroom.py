@@ -39,30 +39,47 @@ decode_replies = msgspec.msgpack.Decoder(Replies).decode
 
 
 class Box:
-    """The replies that wait for one caller."""
+    """The replies that wait for one caller. While a delivery waits, the standing call leaves them to it."""
 
     def __init__(self) -> None:
         self.ready: list[tuple[int, Result]] = []
-        self.filled = asyncio.Event()
         self.heard = 0.0
+        self._deliveries = 0
+        self._for_delivery = asyncio.Event()
+        self._for_standing = asyncio.Event()
 
     def put(self, number: int, result: Result) -> None:
         self.ready.append((number, result))
-        self.filled.set()
+        (self._for_delivery if self._deliveries else self._for_standing).set()
 
     def take(self) -> list[tuple[int, Result]]:
         ready, self.ready = self.ready, []
-        self.filled.clear()
+        self._for_delivery.clear()
+        self._for_standing.clear()
         return ready
 
-    async def wait(self, seconds: float) -> None:
+    async def deliver(self, seconds: float) -> list[tuple[int, Result]]:
         if not self.ready:
+            self._deliveries += 1
             try:
-                async with asyncio.timeout(seconds):
-                    await self.filled.wait()
-            except TimeoutError:
-                return
-        # What the same commit made ready is put here in the same turn of the loop.
+                await _wait(self._for_delivery, seconds)
+            finally:
+                self._deliveries -= 1
+        # What the same commit made ready was put here in the same turn of the loop.
+        return self.take()
+
+    async def collect(self, seconds: float) -> list[tuple[int, Result]]:
+        if not self.ready:
+            await _wait(self._for_standing, seconds)
+        return self.take()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
 
 
 class Mailroom:
@@ -91,11 +108,8 @@ class Mailroom:
         box = self._box(caller)
         for number, envelope in decode_batch(data).envelopes:
             self._accept(envelope, partial(box.put, number))
-        await box.wait(FIRST_REPLY)
-        return encode(Replies(self._incarnation, box.take()))
+        return encode(Replies(self._incarnation, await box.deliver(FIRST_REPLY)))
 
     async def collect(self, caller: str) -> bytes:
         """Answers with later replies as soon as there are any."""
-        box = self._box(caller)
-        await box.wait(STANDING)
-        return encode(Replies(self._incarnation, box.take()))
+        return encode(Replies(self._incarnation, await self._box(caller).collect(STANDING)))
