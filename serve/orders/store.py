@@ -1,0 +1,257 @@
+"""The orders' own database: whom orders go to, and the list of orders that the flow `list_orders` keeps.
+
+The methods are coroutines: each is one transaction in a thread of its own pool.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    create_engine,
+    delete,
+    event,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from serve.orders.schemas import Contact, OrderSummary
+
+T = TypeVar("T")
+_metadata = MetaData()
+
+contacts = Table(
+    "contacts",
+    _metadata,
+    Column("id", String(64), primary_key=True),
+    Column("order_id", String(64), nullable=False, index=True),
+    Column("owner", String(160), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    # The contact as JSON; NULL once erased. The row stays, so that an order still finds whose it is.
+    Column("contact", Text),
+)
+
+listed = Table(
+    "orders",
+    _metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(160), nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Index("orders_by_owner", "owner", "placed_at", "id"),
+    Index("orders_by_status", "status", "placed_at", "id"),
+    Index("orders_by_age", "placed_at", "id"),
+)
+
+
+class Kept(NamedTuple):
+    """A contact's row. `contact` is None once it has been erased."""
+
+    id: str
+    order_id: str
+    owner: str
+    created_at: int
+    contact: Contact | None
+
+
+class OrderStore:
+    """`url` is SQLAlchemy's; `connections` bounds the threads that work on it."""
+
+    def __init__(self, url: str, connections: int = 4) -> None:
+        self._engine = _open(url, connections)
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-db")
+        self._gathered: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Waits for what is running. The store is not used after it."""
+        if self._keeping is not None:
+            await self._keeping
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+    async def _run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+        engine = self._engine.execution_options(writes=writes)
+
+        def in_a_transaction() -> T:
+            with engine.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, in_a_transaction)
+
+    async def keep_contact(self, contact_id: str, order_id: str, owner: str, contact: Contact, now: int) -> None:
+        """Durable when it returns. What comes while one transaction is under way shares the next."""
+        row = {
+            "id": contact_id,
+            "order_id": order_id,
+            "owner": owner,
+            "created_at": now,
+            "contact": msgspec.json.encode(contact).decode(),
+        }
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.append((row, kept))
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_gathered())
+        await kept
+
+    async def _keep_gathered(self) -> None:
+        try:
+            while self._gathered:
+                batch, self._gathered = self._gathered, []
+                rows = [row for row, _ in batch]
+                error: Exception | None = None
+                try:
+                    await self._run(partial(_insert_contacts, rows), writes=True)
+                except Exception as raised:
+                    error = raised
+                for _, kept in batch:
+                    if kept.done():  # its caller went away
+                        continue
+                    if error is None:
+                        kept.set_result(None)
+                    else:
+                        kept.set_exception(error)
+        finally:
+            self._keeping = None
+
+    async def drop_contact(self, contact_id: str) -> None:
+        """For an order that was not made after all."""
+        await self._run(lambda c: c.execute(delete(contacts).where(contacts.c.id == contact_id)), writes=True)
+
+    async def contact(self, contact_id: str) -> Kept | None:
+        """None if there never was one."""
+        row = await self._run(
+            lambda c: c.execute(select(contacts).where(contacts.c.id == contact_id)).first(), writes=False
+        )
+        return None if row is None else _kept(row)
+
+    async def contact_of_order(self, order_id: str) -> Kept | None:
+        statement = select(contacts).where(contacts.c.order_id == order_id).limit(1)
+        row = await self._run(lambda c: c.execute(statement).first(), writes=False)
+        return None if row is None else _kept(row)
+
+    async def erase_contacts(self, owner: str) -> int:
+        """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
+        statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
+        return await self._run(lambda c: c.execute(statement.values(contact=None)).rowcount, writes=True)
+
+    async def drop_unused_contacts(self, before: int) -> int:
+        """Deletes contacts made before `before` (UTC, milliseconds) whose order never came to be; answers how many.
+
+        To be called for a time well before what the flow has listed.
+        """
+        unused = ~exists().where(listed.c.id == contacts.c.order_id)
+        statement = delete(contacts).where(contacts.c.created_at < before, unused)
+        return await self._run(lambda c: c.execute(statement).rowcount, writes=True)
+
+    async def note_order(
+        self,
+        order_id: str,
+        owner: str | None,
+        placed_at: int | None,
+        status: str,
+        total: int | None,
+        currency: str | None,
+        version: int,
+    ) -> None:
+        """Lists an order as it is at `version`; anything older than what is listed changes nothing but fills gaps.
+
+        None: the event at hand does not tell; what is listed stays.
+        """
+        known = {"owner": owner, "placed_at": placed_at, "total": total, "currency": currency}
+        told = {name: value for name, value in known.items() if value is not None}
+
+        def note(connection: Connection) -> None:
+            found = select(listed.c.version).where(listed.c.id == order_id).with_for_update()
+            at = connection.execute(found).scalar()
+            if at is None:
+                row = {"owner": "", "placed_at": 0, "total": 0, "currency": "", **told}
+                connection.execute(insert(listed).values(id=order_id, status=status, version=version, **row))
+                return
+            newer = {"status": status, "version": version} if version > at else {}
+            if newer or told:
+                connection.execute(update(listed).where(listed.c.id == order_id).values(**told, **newer))
+
+        try:
+            await self._run(note, writes=True)
+        except IntegrityError:  # another writer listed it first (only a database without SQLite's single writer)
+            await self._run(note, writes=True)
+
+    async def forget_list(self) -> None:
+        """Empties the list of orders, to be filled again from the log."""
+        await self._run(lambda connection: connection.execute(delete(listed)), writes=True)
+
+    async def page(
+        self, *, owner: str | None, status: str | None = None, after: tuple[int, str] | None, limit: int
+    ) -> list[OrderSummary]:
+        """Newest first, at most `limit`, behind the place `after` (placed_at, id). Without `owner`: everybody's."""
+        statement = select(listed.c.id, listed.c.placed_at, listed.c.status, listed.c.total, listed.c.currency)
+        if owner is not None:
+            statement = statement.where(listed.c.owner == owner)
+        if status is not None:
+            statement = statement.where(listed.c.status == status)
+        if after is not None:
+            at, order_id = after
+            older = and_(listed.c.placed_at == at, listed.c.id < order_id)
+            statement = statement.where(or_(listed.c.placed_at < at, older))
+        statement = statement.order_by(listed.c.placed_at.desc(), listed.c.id.desc()).limit(limit)
+        rows = await self._run(lambda connection: connection.execute(statement).all(), writes=False)
+        return [OrderSummary(*row) for row in rows]
+
+    async def ready(self) -> None:
+        """Raises what the database raises when it cannot be read."""
+        await self._run(lambda connection: connection.execute(select(listed.c.id).limit(1)).first(), writes=False)
+
+
+def _insert_contacts(rows: list[dict[str, Any]], connection: Connection) -> None:
+    connection.execute(insert(contacts), rows)
+
+
+def _kept(row: Any) -> Kept:
+    contact = None if row.contact is None else msgspec.json.decode(row.contact, type=Contact)
+    return Kept(row.id, row.order_id, row.owner, row.created_at, contact)
+
+
+def _open(url: str, connections: int) -> Engine:
+    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=not url.startswith("sqlite"))
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    _metadata.create_all(engine)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # transactions are begun by us, below
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("PRAGMA busy_timeout = 5000")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: one that began as a reader could not wait for it.
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
