@@ -13,15 +13,53 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.decision import Done, Message, Refused
+from actors.order_commands import CASH_ON_DELIVERY as CASH_ON_DELIVERY
+from actors.order_commands import MAX_REFUNDS as MAX_REFUNDS
+from actors.order_commands import MAX_TRIES as MAX_TRIES
+from actors.order_commands import AskFate as AskFate
+from actors.order_commands import Cancel as Cancel
+from actors.order_commands import Deliver as Deliver
+from actors.order_commands import GiveBack as GiveBack
+from actors.order_commands import Held as Held
+from actors.order_commands import Pack as Pack
+from actors.order_commands import PayAgain as PayAgain
+from actors.order_commands import PaymentActionRequired as PaymentActionRequired
+from actors.order_commands import PaymentCaptured as PaymentCaptured
+from actors.order_commands import PaymentClosed as PaymentClosed
+from actors.order_commands import PaymentDeadline as PaymentDeadline
+from actors.order_commands import PaymentFailed as PaymentFailed
+from actors.order_commands import PaymentProcessing as PaymentProcessing
+from actors.order_commands import PaymentRefunded as PaymentRefunded
+from actors.order_commands import Place as Place
+from actors.order_commands import Refund as Refund
+from actors.order_commands import RefundFailed as RefundFailed
+from actors.order_commands import Ship as Ship
+from actors.order_commands import Short as Short
+from actors.order_commands import Waiting as Waiting
+from actors.order_events import ClosingStarted as ClosingStarted
+from actors.order_events import FateOwed as FateOwed
+from actors.order_events import ItemGivenBack as ItemGivenBack
+from actors.order_events import ItemHeld as ItemHeld
+from actors.order_events import ItemShort as ItemShort
+from actors.order_events import ItemWaited as ItemWaited
+from actors.order_events import MethodChosen as MethodChosen
+from actors.order_events import NextAction as NextAction
+from actors.order_events import OrderCancelled as OrderCancelled
+from actors.order_events import OrderConfirmed as OrderConfirmed
+from actors.order_events import OrderDelivered as OrderDelivered
+from actors.order_events import OrderOpened as OrderOpened
+from actors.order_events import OrderPacked as OrderPacked
+from actors.order_events import OrderPaid as OrderPaid
+from actors.order_events import OrderPlaced as OrderPlaced
+from actors.order_events import OrderRefunded as OrderRefunded
+from actors.order_events import OrderRefundFailed as OrderRefundFailed
+from actors.order_events import OrderRejected as OrderRejected
+from actors.order_events import OrderReserved as OrderReserved
+from actors.order_events import OrderShipped as OrderShipped
+from actors.order_events import PaymentChanged as PaymentChanged
+from actors.order_events import PaymentStatus as PaymentStatus
+from actors.order_events import RefundRequested as RefundRequested
 from actors.pricing import Line, Terms, Totals
-
-CASH_ON_DELIVERY = "cash_on_delivery"
-
-MAX_TRIES = 20
-"""Payment methods that a shopper may choose for one order."""
-
-MAX_REFUNDS = 50
-"""Of one order, by staff."""
 
 AUTOMATIC_REFUND = "order-ended"
 """Id (or, with a number, the start of the id) of a refund that nobody asked for: the order does not stand."""
@@ -29,316 +67,6 @@ AUTOMATIC_REFUND = "order-ended"
 Status: TypeAlias = Literal[
     "none", "placed", "reserved", "confirmed", "packed", "shipped", "delivered", "rejected", "cancelled"
 ]
-PaymentStatus: TypeAlias = Literal[
-    "none",
-    "pending",
-    "processing",
-    "action_required",
-    "failed",
-    "paid",
-    "refunded",
-    "partially_refunded",
-    "cash_due",
-]
-
-
-class NextAction(msgspec.Struct, frozen=True):
-    """Where the shopper must go to finish a payment. `type` is the gateway's word for it, `redirect` mostly."""
-
-    type: str
-    url: str
-
-
-class Place(Message, tag="Place/1", frozen=True):
-    """From a cart: the order, whole. `deadline`: how long the shopper may take to pay, in milliseconds."""
-
-    cart_id: str
-    owner: str
-    contact_id: str
-    lines: tuple[Line, ...]
-    terms: Terms
-    totals: Totals
-    method: str
-    payment_reference: str
-    deadline: int
-
-
-class Held(Message, tag="Held/1", frozen=True):
-    """From a stock item: the units are held, in `round` (one more each time that they were given back)."""
-
-    sku: str
-    round: int = 1
-
-
-class Short(Message, tag="Short/1", frozen=True):
-    """From a stock item: too much is reserved by others; `left` units are not."""
-
-    sku: str
-    left: int
-
-
-class Waiting(Message, tag="Waiting/1", frozen=True):
-    """From a stock item: neither yet; Held or Short follows."""
-
-    sku: str
-
-
-class GiveBack(Message, tag="GiveBack/1", frozen=True):
-    """From a stock item: an older order waits for what is held in `round`."""
-
-    sku: str
-    round: int = 1
-
-
-class AskFate(Message, tag="AskFate/1", frozen=True):
-    """From a stock item: has the order decided?"""
-
-    sku: str
-
-
-class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
-    """From the payment session, by way of the log, like the six below."""
-
-
-class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
-    url: str
-    kind: str
-
-
-class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
-    amount: int
-
-
-class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
-    code: str
-
-
-class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
-    """No money moved and none will."""
-
-
-class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
-    refund_id: str
-    amount: int
-
-
-class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
-    refund_id: str
-
-
-class Cancel(Message, tag="Cancel/1", frozen=True):
-    """`by`: customer or staff. Answers OrderView, as the order is now: while money may be moving it is only `closing`.
-
-    Refused: no_such_order, too_late (packed already).
-    """
-
-    by: Literal["customer", "staff"]
-
-
-class PayAgain(Message, tag="PayAgain/1", frozen=True):
-    """Try another method. Answers OrderView.
-
-    Refused: no_such_order, not_awaiting_payment, method_not_allowed, too_many_attempts.
-    """
-
-    method: str
-    reference: str
-
-
-class Pack(Message, tag="Pack/1", frozen=True):
-    """Answers OrderView. Refused, like Ship and Deliver: no_such_order, wrong_status."""
-
-
-class Ship(Message, tag="Ship/1", frozen=True):
-    carrier: str
-    tracking: str
-
-
-class Deliver(Message, tag="Deliver/1", frozen=True):
-    """Cash on delivery is paid by this."""
-
-
-class Refund(Message, tag="Refund/1", frozen=True):
-    """Money back for an order that stands, and units (`lines`: SKU to units) back to the stock. Answers OrderView.
-
-    Without `amount`: what the lines cost, or all that is left if there are none. Refused: no_such_order, wrong_status,
-    bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
-    """
-
-    refund_id: str
-    amount: int | None = None
-    lines: dict[str, int] = {}
-    reason: str = ""
-
-
-class PaymentDeadline(Message, tag="PaymentDeadline/1", frozen=True):
-    """Timer `deadline`."""
-
-
-class OrderOpened(Message, tag="OrderOpened/1", frozen=True):
-    """The order exists; what it needs is being asked of the stock."""
-
-    cart_id: str
-    owner: str
-    contact_id: str
-    lines: tuple[Line, ...]
-    terms: Terms
-    totals: Totals
-    method: str
-    payment_reference: str
-    deadline: int
-    at: int
-
-
-class ItemHeld(Message, tag="ItemHeld/1", frozen=True):
-    sku: str
-
-
-class ItemWaited(Message, tag="ItemWaited/1", frozen=True):
-    sku: str
-
-
-class ItemShort(Message, tag="ItemShort/1", frozen=True):
-    """From the first one on the order lets everything go."""
-
-    sku: str
-    left: int
-
-
-class ItemGivenBack(Message, tag="ItemGivenBack/1", frozen=True):
-    """The order waits for the item again, in `round`."""
-
-    sku: str
-    round: int
-
-
-class FateOwed(Message, tag="FateOwed/1", frozen=True):
-    """A stock item asked before the order had decided: it is told when it has."""
-
-    sku: str
-
-
-class OrderReserved(Message, tag="OrderReserved/1", frozen=True):
-    """Everything is held: the decision."""
-
-    at: int
-
-
-class OrderPlaced(Message, tag="OrderPlaced/1", frozen=True):
-    """The order has its units. `awaits_payment`: a payment session is to be opened; not for cash or for nothing."""
-
-    amount: int
-    currency: str
-    method: str
-    reference: str
-    deadline_at: int
-    owner: str
-    contact_id: str
-    awaits_payment: bool
-
-
-class PaymentChanged(Message, tag="PaymentChanged/1", frozen=True):
-    """The shopper's view of the payment. `code`: why it failed."""
-
-    status: PaymentStatus
-    at: int
-    code: str = ""
-    next_action: NextAction | None = None
-
-
-class MethodChosen(Message, tag="MethodChosen/1", frozen=True):
-    """The shopper's `number`th choice after the first."""
-
-    number: int
-    method: str
-    reference: str
-    at: int
-
-
-class ClosingStarted(Message, tag="ClosingStarted/1", frozen=True):
-    """The payment session is asked to close, for `reason`: deadline, customer, staff."""
-
-    reason: str
-    at: int
-
-
-class OrderPaid(Message, tag="OrderPaid/1", frozen=True):
-    """`amount` is the order's now, by the gateway or in cash."""
-
-    amount: int
-    at: int
-
-
-class OrderConfirmed(Message, tag="OrderConfirmed/1", frozen=True):
-    """The order stands. `paid` is 0 if it is paid at the door or costs nothing."""
-
-    amount: int
-    paid: int
-    currency: str
-    owner: str
-    contact_id: str
-    at: int
-
-
-class OrderRejected(Message, tag="OrderRejected/1", frozen=True):
-    """Out of stock."""
-
-    skus: tuple[str, ...]
-    owner: str
-    contact_id: str
-    at: int
-
-
-class OrderCancelled(Message, tag="OrderCancelled/1", frozen=True):
-    """`reason`: deadline, customer, staff, payment_closed, wrong_amount."""
-
-    reason: str
-    owner: str
-    contact_id: str
-    at: int
-
-
-class OrderPacked(Message, tag="OrderPacked/1", frozen=True):
-    at: int
-
-
-class OrderShipped(Message, tag="OrderShipped/1", frozen=True):
-    carrier: str
-    tracking: str
-    owner: str
-    contact_id: str
-    at: int
-
-
-class OrderDelivered(Message, tag="OrderDelivered/1", frozen=True):
-    at: int
-
-
-class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
-    """Money is to go back; `lines` (SKU to units) are back in stock."""
-
-    refund_id: str
-    amount: int
-    lines: dict[str, int]
-    reason: str
-    at: int
-
-
-class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):
-    """`left`: what is paid and not refunded."""
-
-    refund_id: str
-    amount: int
-    left: int
-    currency: str
-    owner: str
-    contact_id: str
-    at: int
-
-
-class OrderRefundFailed(Message, tag="OrderRefundFailed/1", frozen=True):
-    refund_id: str
-    at: int
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -5,9 +5,6 @@ and starts no attempt while another's outcome is unknown. Once it is asked to cl
 what became of the last one, cancels the intent, and says `PaymentCaptured` or `PaymentClosed`, whichever the gateway
 says. Amounts are minor units of the session's currency, times UTC milliseconds. The decisions are in
 `payment_decisions.py`.
-
-Each effect request has a `key`: the gateway does a thing once for each key, however often it is asked. An executor
-answers only with what the gateway said; as long as it said nothing (a timeout, a 500) it asks again under the same key.
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -16,297 +13,49 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.decision import Done, Message, Refused
+from actors.payment_commands import AttemptAnswered as AttemptAnswered
+from actors.payment_commands import Cancelled as Cancelled
+from actors.payment_commands import Close as Close
+from actors.payment_commands import GatewayNotified as GatewayNotified
+from actors.payment_commands import IntentCreated as IntentCreated
+from actors.payment_commands import IntentRefused as IntentRefused
+from actors.payment_commands import LookedUp as LookedUp
+from actors.payment_commands import Open as Open
+from actors.payment_commands import Outcome as Outcome
+from actors.payment_commands import OutcomeStatus as OutcomeStatus
+from actors.payment_commands import Poll as Poll
+from actors.payment_commands import RecordCash as RecordCash
+from actors.payment_commands import Refund as Refund
+from actors.payment_commands import RefundAnswered as RefundAnswered
+from actors.payment_commands import RetryRefunds as RetryRefunds
+from actors.payment_commands import TryMethod as TryMethod
+from actors.payment_effects import CancelIntent as CancelIntent
+from actors.payment_effects import ConfirmIntent as ConfirmIntent
+from actors.payment_effects import CreateIntent as CreateIntent
+from actors.payment_effects import LookUp as LookUp
+from actors.payment_effects import RefundIntent as RefundIntent
+from actors.payment_events import AttemptStarted as AttemptStarted
+from actors.payment_events import CancelAnswered as CancelAnswered
+from actors.payment_events import CancelAsked as CancelAsked
+from actors.payment_events import CashRecorded as CashRecorded
+from actors.payment_events import ClosingBegan as ClosingBegan
+from actors.payment_events import IntentAsked as IntentAsked
+from actors.payment_events import IntentMade as IntentMade
+from actors.payment_events import LookEnded as LookEnded
+from actors.payment_events import LookStarted as LookStarted
+from actors.payment_events import LookWanted as LookWanted
+from actors.payment_events import NextMethodSet as NextMethodSet
+from actors.payment_events import PaymentActionRequired as PaymentActionRequired
+from actors.payment_events import PaymentCaptured as PaymentCaptured
+from actors.payment_events import PaymentClosed as PaymentClosed
+from actors.payment_events import PaymentFailed as PaymentFailed
+from actors.payment_events import PaymentProcessing as PaymentProcessing
+from actors.payment_events import PaymentRefunded as PaymentRefunded
+from actors.payment_events import RefundFailed as RefundFailed
+from actors.payment_events import RefundStarted as RefundStarted
+from actors.payment_events import SessionOpened as SessionOpened
 
 Attempt: TypeAlias = Literal["none", "sent", "processing", "action", "failed"]
-OutcomeStatus: TypeAlias = Literal["succeeded", "failed", "requires_action", "processing", "canceled"]
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """An intent as the gateway sees it. `failed`: it takes another attempt. `captured`: minor units, if succeeded."""
-
-    status: OutcomeStatus
-    code: str = ""
-    action_url: str = ""
-    action_type: str = ""
-    captured: int = 0
-
-
-class Open(Message, tag="Open/1", frozen=True):
-    """From the flow of placed orders. Ignored if the session is closed already, or if there is nothing to capture."""
-
-    order_id: str
-    amount: int
-    currency: str
-    method: str
-    reference: str
-    deadline_at: int
-    owner: str
-
-
-class TryMethod(Message, tag="TryMethod/1", frozen=True):
-    """From the order, its `number`th: the next attempt, made once the running one is known to have failed."""
-
-    method: str
-    reference: str
-    number: int
-
-
-class Close(Message, tag="Close/1", frozen=True):
-    """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in ClosingStarted."""
-
-    reason: str
-
-
-class Refund(Message, tag="Refund/1", frozen=True):
-    """From the order. `must`: the order does not stand, so it is asked for again until it works.
-
-    Then `amount` is cut to what is left. Answered by PaymentRefunded or RefundFailed, through the log.
-    """
-
-    refund_id: str
-    amount: int
-    must: bool = False
-
-
-class RecordCash(Message, tag="RecordCash/1", frozen=True):
-    """From an order that was paid at the door."""
-
-    amount: int
-    currency: str
-
-
-class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):
-    """A webhook, or the shopper came back: look again. Believed in nothing."""
-
-    intent_id: str | None = None
-
-
-class IntentCreated(Message, tag="IntentCreated/1", frozen=True):
-    """Answers CreateIntent."""
-
-    intent: str
-    number: int = 1
-
-
-class IntentRefused(Message, tag="IntentRefused/1", frozen=True):
-    """Answers CreateIntent of the same number: the gateway does not want this amount or currency."""
-
-    code: str
-    number: int = 1
-
-
-class AttemptAnswered(Message, tag="AttemptAnswered/1", frozen=True):
-    """Answers ConfirmIntent."""
-
-    attempt: int
-    outcome: Outcome
-
-
-class LookedUp(Message, tag="LookedUp/1", frozen=True):
-    """Answers LookUp of the same number."""
-
-    number: int
-    outcome: Outcome
-
-
-class Cancelled(Message, tag="Cancelled/1", frozen=True):
-    """Answers CancelIntent: what the intent is now, cancelled or not."""
-
-    outcome: Outcome
-
-
-class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
-    """Answers RefundIntent of the same number. Not `ok` is the gateway's refusal, not its silence."""
-
-    refund_id: str
-    number: int
-    ok: bool
-    code: str = ""
-
-
-class Poll(Message, tag="Poll/1", frozen=True):
-    """Timer `poll`."""
-
-
-class RetryRefunds(Message, tag="RetryRefunds/1", frozen=True):
-    """Timer `refunds`: ask again for those that must be."""
-
-
-class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
-    """Effect. `number` grows only when the gateway had refused."""
-
-    session: str
-    amount: int
-    currency: str
-    number: int = 1
-
-    @property
-    def key(self) -> str:
-        return f"{self.session}/intent/{self.number}"
-
-
-class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
-    """Effect. `method` is card, bank_redirect or wallet, `reference` the gateway's name for the shopper's means."""
-
-    session: str
-    intent: str
-    attempt: int
-    method: str
-    reference: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.session}/attempt/{self.attempt}"
-
-
-class LookUp(Message, tag="LookUp/1", frozen=True):
-    """Effect: a read, which must see everything that the gateway had done when the request was made."""
-
-    session: str
-    intent: str
-    number: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.session}/look/{self.number}"
-
-
-class CancelIntent(Message, tag="CancelIntent/1", frozen=True):
-    """Effect. An intent that can no longer be cancelled is not an error: the answer says what it is."""
-
-    session: str
-    intent: str
-    number: int = 1
-
-    @property
-    def key(self) -> str:
-        return f"{self.session}/cancel/{self.number}"
-
-
-class RefundIntent(Message, tag="RefundIntent/1", frozen=True):
-    """Effect. `number` grows only when the gateway had refused."""
-
-    session: str
-    intent: str
-    refund_id: str
-    amount: int
-    number: int = 1
-
-    @property
-    def key(self) -> str:
-        return f"{self.session}/refund/{self.refund_id}/{self.number}"
-
-
-class SessionOpened(Message, tag="SessionOpened/1", frozen=True):
-    amount: int
-    currency: str
-    method: str
-    reference: str
-    deadline_at: int
-    owner: str
-
-
-class IntentAsked(Message, tag="IntentAsked/1", frozen=True):
-    """Creation was asked for again, after a refusal."""
-
-    number: int
-
-
-class IntentMade(Message, tag="IntentMade/1", frozen=True):
-    intent: str
-
-
-class NextMethodSet(Message, tag="NextMethodSet/1", frozen=True):
-    """What the next attempt will be, the order's `number`th wish."""
-
-    method: str
-    reference: str
-    number: int
-
-
-class AttemptStarted(Message, tag="AttemptStarted/1", frozen=True):
-    attempt: int
-    method: str
-    reference: str
-
-
-class LookStarted(Message, tag="LookStarted/1", frozen=True):
-    """`polls`: how often the session has looked of its own accord since something last changed."""
-
-    number: int
-    polls: int
-
-
-class LookEnded(Message, tag="LookEnded/1", frozen=True):
-    number: int
-
-
-class LookWanted(Message, tag="LookWanted/1", frozen=True):
-    """There was news during a look: another follows it."""
-
-
-class ClosingBegan(Message, tag="ClosingBegan/1", frozen=True):
-    reason: str
-
-
-class CancelAsked(Message, tag="CancelAsked/1", frozen=True):
-    number: int
-
-
-class CancelAnswered(Message, tag="CancelAnswered/1", frozen=True):
-    """The gateway did not cancel; it is looked at again before it is asked again."""
-
-
-class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
-    url: str
-    kind: str
-
-
-class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
-    pass
-
-
-class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
-    amount: int
-    currency: str
-
-
-class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
-    """The attempt failed; another may follow."""
-
-    code: str
-
-
-class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
-    """No money moved and none will. `reason` as in Close, or `gateway` if it cancelled by itself."""
-
-    reason: str
-
-
-class RefundStarted(Message, tag="RefundStarted/1", frozen=True):
-    refund_id: str
-    amount: int
-    must: bool
-    number: int
-
-
-class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
-    refund_id: str
-    amount: int
-    currency: str
-
-
-class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
-    """`final`: it is not asked for again."""
-
-    refund_id: str
-    code: str
-    final: bool
-
-
-class CashRecorded(Message, tag="CashRecorded/1", frozen=True):
-    amount: int
-    currency: str
 
 
 class PaymentView(Message, tag="PaymentView/1", frozen=True):

@@ -1,0 +1,140 @@
+"""What an order is told and asked: by its cart, its stock items, its payment session, its shopper and the staff."""
+
+from typing import Literal
+
+from actors.decision import Message
+from actors.pricing import Line, Terms, Totals
+
+CASH_ON_DELIVERY = "cash_on_delivery"
+
+MAX_REFUNDS = 50
+"""Of one order, by staff."""
+
+MAX_TRIES = 20
+"""Payment methods that a shopper may choose for one order."""
+
+
+class Place(Message, tag="Place/1", frozen=True):
+    """From a cart: the order, whole. `deadline`: how long the shopper may take to pay, in milliseconds."""
+
+    cart_id: str
+    owner: str
+    contact_id: str
+    lines: tuple[Line, ...]
+    terms: Terms
+    totals: Totals
+    method: str
+    payment_reference: str
+    deadline: int
+
+
+class Held(Message, tag="Held/1", frozen=True):
+    """From a stock item: the units are held, in `round` (one more each time that they were given back)."""
+
+    sku: str
+    round: int = 1
+
+
+class Short(Message, tag="Short/1", frozen=True):
+    """From a stock item: too much is reserved by others; `left` units are not."""
+
+    sku: str
+    left: int
+
+
+class Waiting(Message, tag="Waiting/1", frozen=True):
+    """From a stock item: neither yet; Held or Short follows."""
+
+    sku: str
+
+
+class GiveBack(Message, tag="GiveBack/1", frozen=True):
+    """From a stock item: an older order waits for what is held in `round`."""
+
+    sku: str
+    round: int = 1
+
+
+class AskFate(Message, tag="AskFate/1", frozen=True):
+    """From a stock item: has the order decided?"""
+
+    sku: str
+
+
+class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
+    """From the payment session, by way of the log, like the six below."""
+
+
+class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
+    url: str
+    kind: str
+
+
+class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
+    amount: int
+
+
+class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
+    code: str
+
+
+class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
+    """No money moved and none will."""
+
+
+class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
+    refund_id: str
+    amount: int
+
+
+class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
+    refund_id: str
+
+
+class Cancel(Message, tag="Cancel/1", frozen=True):
+    """`by`: customer or staff. Answers OrderView, as the order is now: while money may be moving it is only `closing`.
+
+    Refused: no_such_order, too_late (packed already).
+    """
+
+    by: Literal["customer", "staff"]
+
+
+class PayAgain(Message, tag="PayAgain/1", frozen=True):
+    """Try another method. Answers OrderView.
+
+    Refused: no_such_order, not_awaiting_payment, method_not_allowed, too_many_attempts.
+    """
+
+    method: str
+    reference: str
+
+
+class Pack(Message, tag="Pack/1", frozen=True):
+    """Answers OrderView. Refused, like Ship and Deliver: no_such_order, wrong_status."""
+
+
+class Ship(Message, tag="Ship/1", frozen=True):
+    carrier: str
+    tracking: str
+
+
+class Deliver(Message, tag="Deliver/1", frozen=True):
+    """Cash on delivery is paid by this."""
+
+
+class Refund(Message, tag="Refund/1", frozen=True):
+    """Money back for an order that stands, and units (`lines`: SKU to units) back to the stock. Answers OrderView.
+
+    Without `amount`: what the lines cost, or all that is left if there are none. Refused: no_such_order, wrong_status,
+    bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
+    """
+
+    refund_id: str
+    amount: int | None = None
+    lines: dict[str, int] = {}
+    reason: str = ""
+
+
+class PaymentDeadline(Message, tag="PaymentDeadline/1", frozen=True):
+    """Timer `deadline`."""

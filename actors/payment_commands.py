@@ -1,0 +1,120 @@
+"""What a payment session is told: by its order, by the flow of placed orders, and by the gateway."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from actors.decision import Message
+
+OutcomeStatus: TypeAlias = Literal["succeeded", "failed", "requires_action", "processing", "canceled"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """An intent as the gateway sees it. `failed`: it takes another attempt. `captured`: minor units, if succeeded."""
+
+    status: OutcomeStatus
+    code: str = ""
+    action_url: str = ""
+    action_type: str = ""
+    captured: int = 0
+
+
+class Open(Message, tag="Open/1", frozen=True):
+    """From the flow of placed orders. Ignored if the session is closed already, or if there is nothing to capture."""
+
+    order_id: str
+    amount: int
+    currency: str
+    method: str
+    reference: str
+    deadline_at: int
+    owner: str
+
+
+class TryMethod(Message, tag="TryMethod/1", frozen=True):
+    """From the order, its `number`th: the next attempt, made once the running one is known to have failed."""
+
+    method: str
+    reference: str
+    number: int
+
+
+class Close(Message, tag="Close/1", frozen=True):
+    """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in ClosingStarted."""
+
+    reason: str
+
+
+class Refund(Message, tag="Refund/1", frozen=True):
+    """From the order. `must`: the order does not stand, so it is asked for again until it works.
+
+    Then `amount` is cut to what is left. Answered by PaymentRefunded or RefundFailed, through the log.
+    """
+
+    refund_id: str
+    amount: int
+    must: bool = False
+
+
+class RecordCash(Message, tag="RecordCash/1", frozen=True):
+    """From an order that was paid at the door."""
+
+    amount: int
+    currency: str
+
+
+class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):
+    """A webhook, or the shopper came back: look again. Believed in nothing."""
+
+    intent_id: str | None = None
+
+
+class IntentCreated(Message, tag="IntentCreated/1", frozen=True):
+    """Answers CreateIntent."""
+
+    intent: str
+    number: int = 1
+
+
+class IntentRefused(Message, tag="IntentRefused/1", frozen=True):
+    """Answers CreateIntent of the same number: the gateway does not want this amount or currency."""
+
+    code: str
+    number: int = 1
+
+
+class AttemptAnswered(Message, tag="AttemptAnswered/1", frozen=True):
+    """Answers ConfirmIntent."""
+
+    attempt: int
+    outcome: Outcome
+
+
+class LookedUp(Message, tag="LookedUp/1", frozen=True):
+    """Answers LookUp of the same number."""
+
+    number: int
+    outcome: Outcome
+
+
+class Cancelled(Message, tag="Cancelled/1", frozen=True):
+    """Answers CancelIntent: what the intent is now, cancelled or not."""
+
+    outcome: Outcome
+
+
+class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
+    """Answers RefundIntent of the same number. Not `ok` is the gateway's refusal, not its silence."""
+
+    refund_id: str
+    number: int
+    ok: bool
+    code: str = ""
+
+
+class Poll(Message, tag="Poll/1", frozen=True):
+    """Timer `poll`."""
+
+
+class RetryRefunds(Message, tag="RetryRefunds/1", frozen=True):
+    """Timer `refunds`: ask again for those that must be."""

@@ -1,0 +1,72 @@
+"""What a payment session asks of the gateway.
+
+Each request has a `key`: the gateway does a thing once for each key, however often it is asked. An executor answers
+only with what the gateway said; as long as it said nothing (a timeout, a 500) it asks again under the same key.
+"""
+
+from actors.decision import Message
+
+
+class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
+    """Effect. `number` grows only when the gateway had refused."""
+
+    session: str
+    amount: int
+    currency: str
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/intent/{self.number}"
+
+
+class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
+    """Effect. `method` is card, bank_redirect or wallet, `reference` the gateway's name for the shopper's means."""
+
+    session: str
+    intent: str
+    attempt: int
+    method: str
+    reference: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/attempt/{self.attempt}"
+
+
+class LookUp(Message, tag="LookUp/1", frozen=True):
+    """Effect: a read, which must see everything that the gateway had done when the request was made."""
+
+    session: str
+    intent: str
+    number: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/look/{self.number}"
+
+
+class CancelIntent(Message, tag="CancelIntent/1", frozen=True):
+    """Effect. An intent that can no longer be cancelled is not an error: the answer says what it is."""
+
+    session: str
+    intent: str
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/cancel/{self.number}"
+
+
+class RefundIntent(Message, tag="RefundIntent/1", frozen=True):
+    """Effect. `number` grows only when the gateway had refused."""
+
+    session: str
+    intent: str
+    refund_id: str
+    amount: int
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/refund/{self.refund_id}/{self.number}"

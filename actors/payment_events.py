@@ -1,0 +1,115 @@
+"""What happens to a payment session. Amounts are minor units of its currency."""
+
+from actors.decision import Message
+
+
+class SessionOpened(Message, tag="SessionOpened/1", frozen=True):
+    amount: int
+    currency: str
+    method: str
+    reference: str
+    deadline_at: int
+    owner: str
+
+
+class IntentAsked(Message, tag="IntentAsked/1", frozen=True):
+    """Creation was asked for again, after a refusal."""
+
+    number: int
+
+
+class IntentMade(Message, tag="IntentMade/1", frozen=True):
+    intent: str
+
+
+class NextMethodSet(Message, tag="NextMethodSet/1", frozen=True):
+    """What the next attempt will be, the order's `number`th wish."""
+
+    method: str
+    reference: str
+    number: int
+
+
+class AttemptStarted(Message, tag="AttemptStarted/1", frozen=True):
+    attempt: int
+    method: str
+    reference: str
+
+
+class LookStarted(Message, tag="LookStarted/1", frozen=True):
+    """`polls`: how often the session has looked of its own accord since something last changed."""
+
+    number: int
+    polls: int
+
+
+class LookEnded(Message, tag="LookEnded/1", frozen=True):
+    number: int
+
+
+class LookWanted(Message, tag="LookWanted/1", frozen=True):
+    """There was news during a look: another follows it."""
+
+
+class ClosingBegan(Message, tag="ClosingBegan/1", frozen=True):
+    reason: str
+
+
+class CancelAsked(Message, tag="CancelAsked/1", frozen=True):
+    number: int
+
+
+class CancelAnswered(Message, tag="CancelAnswered/1", frozen=True):
+    """The gateway did not cancel; it is looked at again before it is asked again."""
+
+
+class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
+    url: str
+    kind: str
+
+
+class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
+    pass
+
+
+class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
+    amount: int
+    currency: str
+
+
+class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
+    """The attempt failed; another may follow."""
+
+    code: str
+
+
+class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
+    """No money moved and none will. `reason` as in Close, or `gateway` if it cancelled by itself."""
+
+    reason: str
+
+
+class RefundStarted(Message, tag="RefundStarted/1", frozen=True):
+    refund_id: str
+    amount: int
+    must: bool
+    number: int
+
+
+class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
+    refund_id: str
+    amount: int
+    currency: str
+
+
+class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
+    """`final`: it is not asked for again."""
+
+    refund_id: str
+    code: str
+    final: bool
+
+
+class CashRecorded(Message, tag="CashRecorded/1", frozen=True):
+    amount: int
+    currency: str
