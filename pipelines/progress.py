@@ -1,0 +1,209 @@
+"""How far each flow has come: its position, what it handled beyond that, and what it could not handle."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, TypeVar
+
+import sqlalchemy as sa
+
+from pipelines.log.base import Happened
+
+T = TypeVar("T")
+
+
+class DeadLetter(NamedTuple):
+    """An event that a flow gave up on, or that stands behind one. `wanted`: somebody asked for another try."""
+
+    happened: Happened
+    error: str
+    buried_at: int
+    wanted: bool = False
+
+
+class Reached(NamedTuple):
+    """All events up to `position` are done with, and those beyond it whose ids are in `ahead`.
+
+    `blocked`: the entities (kind, id) with dead letters.
+    """
+
+    position: int
+    ahead: frozenset[str]
+    blocked: frozenset[tuple[str, str]]
+
+
+class Progress(Protocol):
+    """Times are UTC in milliseconds."""
+
+    async def load(self, flow: str) -> Reached: ...
+
+    async def save(self, flow: str, position: int, ahead: Iterable[Happened]) -> None:
+        """Replaces what was saved; a position lower than the saved one changes nothing."""
+        ...
+
+    async def bury(self, flow: str, letter: DeadLetter) -> None:
+        """Once by event id; a repetition changes nothing."""
+        ...
+
+    async def wanted(self, flow: str, ordered: bool) -> list[DeadLetter]:
+        """Letters to try again, in order of position.
+
+        Of an ordered flow all letters of each entity whose first is wanted, and none of others.
+        """
+        ...
+
+    async def exhume(self, flow: str, event_id: str) -> None:
+        """The letter was handled after all."""
+        ...
+
+
+METADATA = sa.MetaData()
+POSITIONS = sa.Table(
+    "positions",
+    METADATA,
+    sa.Column("flow", sa.String(64), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+INBOX = sa.Table(
+    "inbox",
+    METADATA,
+    sa.Column("flow", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(255), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+DEAD_LETTERS = sa.Table(
+    "dead_letters",
+    METADATA,
+    sa.Column("flow", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(255), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("entity", sa.String(128), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("event", sa.LargeBinary(2**24 - 1), nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("buried_at", sa.BigInteger, nullable=False),
+    sa.Column("wanted", sa.Boolean, nullable=False),
+)
+
+
+class SqlProgress:
+    """Progress in a SQL database of its own. `url`: an SQLAlchemy address, ``sqlite:///data/flows.db``."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        METADATA.create_all(self._engine)
+
+    async def load(self, flow: str) -> Reached:
+        return await asyncio.to_thread(self._load, flow)
+
+    async def save(self, flow: str, position: int, ahead: Iterable[Happened]) -> None:
+        rows = [{"flow": flow, "event_id": one.id, "position": one.position} for one in ahead]
+        await asyncio.to_thread(self._save, flow, position, rows)
+
+    async def bury(self, flow: str, letter: DeadLetter) -> None:
+        await asyncio.to_thread(self._bury, flow, letter)
+
+    async def wanted(self, flow: str, ordered: bool) -> list[DeadLetter]:
+        letters = await self.letters(flow)
+        if not ordered:
+            return [letter for letter in letters if letter.wanted]
+        first = {_entity(letter): letter for letter in reversed(letters)}
+        return [letter for letter in letters if first[_entity(letter)].wanted]
+
+    async def letters(self, flow: str) -> list[DeadLetter]:
+        """All dead letters of a flow, for people."""
+        return await asyncio.to_thread(self._letters, flow)
+
+    async def exhume(self, flow: str, event_id: str) -> None:
+        where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == event_id)
+        await self._write(lambda db: db.execute(DEAD_LETTERS.delete().where(where)))
+
+    async def want(self, flow: str, entity: str | None = None) -> int:
+        """Ask for another try of a flow's dead letters, those of one entity or all; how many there are."""
+        where = DEAD_LETTERS.c.flow == flow
+        if entity is not None:
+            where &= DEAD_LETTERS.c.entity == entity
+        return await self._write(lambda db: db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._engine.dispose)
+
+    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        def transaction() -> T:
+            with self._engine.begin() as db:
+                return work(db)
+
+        return await asyncio.to_thread(transaction)
+
+    def _load(self, flow: str) -> Reached:
+        letters = sa.select(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).where(DEAD_LETTERS.c.flow == flow).distinct()
+        with self._engine.connect() as db:
+            position = db.scalar(sa.select(POSITIONS.c.position).where(POSITIONS.c.flow == flow)) or 0
+            ahead = db.scalars(sa.select(INBOX.c.event_id).where(INBOX.c.flow == flow, INBOX.c.position > position))
+            return Reached(position, frozenset(ahead), frozenset((row.kind, row.entity) for row in db.execute(letters)))
+
+    def _save(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
+        mine = POSITIONS.c.flow == flow
+        with self._engine.begin() as db:
+            saved = db.scalar(sa.select(POSITIONS.c.position).where(mine).with_for_update())
+            if saved is None:
+                db.execute(POSITIONS.insert().values(flow=flow, position=position))
+            elif saved <= position:
+                db.execute(POSITIONS.update().where(mine).values(position=position))
+            else:
+                return
+            db.execute(INBOX.delete().where(INBOX.c.flow == flow))
+            if rows:
+                db.execute(INBOX.insert(), rows)
+
+    def _bury(self, flow: str, letter: DeadLetter) -> None:
+        happened = letter.happened
+        row = {
+            "flow": flow,
+            "event_id": happened.id,
+            "position": happened.position,
+            "kind": happened.kind,
+            "entity": happened.entity,
+            "version": happened.version,
+            "place": happened.index,
+            "at": happened.at,
+            "event": happened.event,
+            "error": letter.error[:2000],
+            "buried_at": letter.buried_at,
+            "wanted": letter.wanted,
+        }
+        where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == happened.id)
+        with self._engine.begin() as db:
+            if db.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS).where(where)) == 0:
+                db.execute(DEAD_LETTERS.insert().values(**row))
+            elif not letter.wanted:
+                db.execute(DEAD_LETTERS.update().where(where).values(error=letter.error[:2000], wanted=False))
+
+    def _letters(self, flow: str) -> list[DeadLetter]:
+        query = (
+            sa.select(DEAD_LETTERS)
+            .where(DEAD_LETTERS.c.flow == flow)
+            .order_by(DEAD_LETTERS.c.position, DEAD_LETTERS.c.place)
+        )
+        with self._engine.connect() as db:
+            return [_letter(row) for row in db.execute(query)]
+
+
+def _entity(letter: DeadLetter) -> tuple[str, str]:
+    return (letter.happened.kind, letter.happened.entity)
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    # What is lost with the machine's power is done again: handlers are idempotent.
+    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = NORMAL"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _letter(row: sa.Row[tuple[object, ...]]) -> DeadLetter:
+    happened = Happened(row.position, row.kind, row.entity, row.version, row.place, row.at, row.event)
+    return DeadLetter(happened, row.error, row.buried_at, row.wanted)

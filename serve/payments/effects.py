@@ -1,0 +1,100 @@
+"""Carries out what payment sessions ask of the gateway, and says only what the gateway said.
+
+No answer raises: the runtime asks again under the same key until there is one.
+"""
+
+from typing import assert_never
+
+from actors import payment
+from actors.decision import Message
+from serve.payments.gateway.base import GatewayRejected, IntentState, PaymentGateway
+
+GATEWAY_SECONDS = 5.0
+
+
+def outcome(intent: IntentState) -> payment.Outcome:
+    """An intent in the session's terms."""
+    match intent.status:
+        case "succeeded":
+            return payment.Outcome("succeeded", captured=intent.captured)
+        case "requires_action":
+            return payment.Outcome(
+                "requires_action", action_url=intent.action_url or "", action_type=intent.action_type or ""
+            )
+        case "processing":
+            return payment.Outcome("processing")
+        case "canceled":
+            return payment.Outcome("canceled")
+        case "requires_payment_method":
+            return payment.Outcome("failed", code=intent.code or "payment_method_missing")
+
+
+class PaymentEffects:
+    """The EffectRunner of kind "payment".
+
+    `return_url`: where the gateway sends the shopper back to, with ``{id}`` in place of the session's id.
+    """
+
+    def __init__(self, gateway: PaymentGateway, return_url: str = "/api/payments/{id}/return") -> None:
+        self._gateway = gateway
+        self._return_url = return_url
+
+    async def run(self, request: Message) -> Message:
+        """Raises GatewayTimeout or GatewayUnavailable while the outcome is unknown."""
+        if not isinstance(
+            request,
+            payment.CreateIntent | payment.ConfirmIntent | payment.LookUp | payment.CancelIntent | payment.RefundIntent,
+        ):
+            raise TypeError(f"not an effect of a payment: {type(request).__name__}")
+        match request:
+            case payment.CreateIntent():
+                return await self._create(request)
+            case payment.ConfirmIntent():
+                return await self._confirm(request)
+            case payment.LookUp():
+                return await self._look_up(request)
+            case payment.CancelIntent():
+                intent = await self._gateway.cancel(request.intent, seconds=GATEWAY_SECONDS)
+                return payment.Cancelled(outcome(intent))
+            case payment.RefundIntent():
+                return await self._refund(request)
+        assert_never(request)
+
+    async def _create(self, request: payment.CreateIntent) -> Message:
+        try:
+            intent = await self._gateway.create_intent(
+                request.session, request.amount, request.currency, seconds=GATEWAY_SECONDS
+            )
+        except GatewayRejected as rejected:
+            return payment.IntentRefused(rejected.code)
+        return payment.IntentCreated(intent.id)
+
+    async def _confirm(self, request: payment.ConfirmIntent) -> Message:
+        try:
+            intent = await self._gateway.confirm(
+                request.intent,
+                key=request.key,
+                method=request.method,
+                reference=request.reference or None,
+                return_url=self._return_url.format(id=request.session),
+                seconds=GATEWAY_SECONDS,
+            )
+        except GatewayRejected as rejected:
+            return payment.AttemptAnswered(request.attempt, payment.Outcome("failed", code=rejected.code))
+        return payment.AttemptAnswered(request.attempt, outcome(intent))
+
+    async def _look_up(self, request: payment.LookUp) -> Message:
+        intent = await self._gateway.look_up(request.session, seconds=GATEWAY_SECONDS)
+        if intent is None:
+            # The session has its id, so it was there: whatever this answer is, it is not the truth about the money.
+            raise GatewayRejected("no_such_intent", f"the gateway does not know session {request.session}")
+        return payment.LookedUp(request.number, outcome(intent))
+
+    async def _refund(self, request: payment.RefundIntent) -> Message:
+        try:
+            refund = await self._gateway.refund(
+                request.intent, refund_id=request.key, amount=request.amount, seconds=GATEWAY_SECONDS
+            )
+        except GatewayRejected as rejected:
+            return payment.RefundAnswered(request.refund_id, request.number, False, rejected.code)
+        return payment.RefundAnswered(request.refund_id, request.number, refund.ok, refund.code or "")
