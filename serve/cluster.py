@@ -1,0 +1,171 @@
+"""Starts Ray and Serve for the shop on this machine, and ends all of it."""
+
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from serve import preflight, processes
+from serve.processes import Running
+from serve.settings import Settings
+
+Tell = Callable[[str], None]
+
+APPLICATION = "shop"
+OBJECT_STORE = 128 * 2**20
+# HAProxy and uvicorn close idle connections; the one behind must be the more patient, or a request gets lost between.
+KEEP_ALIVE_SECONDS = 90
+
+
+class Cluster:
+    """One shop on this machine: `start`, then `stop`, in one process. What it starts carries a mark of its own."""
+
+    def __init__(self, settings: Settings, tell: Tell) -> None:
+        self._settings = settings
+        self._tell = tell
+        self.mark = secrets.token_hex(8)
+
+    def start(self) -> None:
+        """Raises CannotStart with a text for people."""
+        self._end_leftovers()
+        preflight.check(self._settings)
+        os.environ.update(self._environment())
+        self._note("")
+        self._tell("Starting Ray")
+        address = self._start_ray()
+        self._note(address)
+        self._tell("Starting Serve with HAProxy")
+        self._start_serve()
+        self._tell("Starting the hosts of the entities")
+        from serve import app
+
+        app.start_actors(self._settings)
+        self._tell("Opening the shop")
+        app.deploy(self._settings, APPLICATION)
+
+    def stop(self) -> None:
+        """In order as far as that goes; whatever is left then is ended all the same."""
+        try:
+            self._stop_in_order()
+        finally:
+            processes.sweep(self.mark)
+            processes.forget(self._settings.data_dir)
+
+    def _stop_in_order(self) -> None:
+        import ray
+        from ray import serve
+
+        from serve import app
+
+        if not ray.is_initialized():
+            return
+        self._tell("Closing the shop")
+        serve.shutdown()
+        self._tell("Releasing the shards")
+        app.stop_actors()
+        ray.shutdown()
+
+    def _end_leftovers(self) -> None:
+        before = processes.noted(self._settings.data_dir)
+        if before is None:
+            return
+        if processes.alive(before):
+            raise preflight.CannotStart(
+                f"A shop already runs on {self._settings.data_dir} (process {before.pid}, {before.url}). "
+                "Stop it with `troupe stop`, or set TROUPE_DATA_DIR and TROUPE_PORT for a second one."
+            )
+        ended = processes.sweep(before.mark)
+        if ended:
+            self._tell(f"Ended {ended} processes that an earlier run left behind")
+        processes.forget(self._settings.data_dir)
+
+    def _note(self, ray_address: str) -> None:
+        me = psutil.Process()
+        running = Running(me.pid, me.create_time(), self.mark, self._settings.url, ray_address)
+        processes.note(self._settings.data_dir, running)
+
+    def _environment(self) -> dict[str, str]:
+        """Ray reads these when it is imported and hands them to all that it starts."""
+        folder = self._haproxy_folder()
+        stats, metrics, http, grpc = _free_ports(4)
+        return {
+            processes.MARK: self.mark,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_worker_niceness": "0",
+            "RAY_task_events_report_interval_ms": "0",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+            "RAY_SERVE_HAPROXY_MAXCONN": "20000",
+            "RAY_SERVE_HAPROXY_NBTHREAD": "2",
+            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(http + 50),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(grpc + 50),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
+            "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
+        }
+
+    def _short(self) -> str:
+        """A short name of this shop's own: the paths of sockets may not be long."""
+        return blake2b(str(self._settings.data_dir).encode(), digest_size=4).hexdigest()
+
+    def _haproxy_folder(self) -> str:
+        folder = Path(tempfile.gettempdir()) / f"troupe-{os.getuid()}-{self._short()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return str(folder)
+
+    def _start_ray(self) -> str:
+        import ray
+
+        # Twice as many as there are cores: nothing here asks for whole cores, and Serve wants a few for itself.
+        context: Any = ray.init(
+            address="local",
+            namespace="troupe",
+            include_dashboard=False,
+            num_cpus=max(4, 2 * (os.cpu_count() or 1)),
+            object_store_memory=OBJECT_STORE,
+            log_to_driver=False,
+            logging_level="warning",
+            _node_ip_address="127.0.0.1",
+            _temp_dir=f"{tempfile.gettempdir()}/troupe-ray-{os.getuid()}-{self._short()}",
+        )
+        return str(context.address_info["gcs_address"])
+
+    def _start_serve(self) -> None:
+        from ray import serve
+        from ray.serve.config import HTTPOptions
+
+        serve.start(
+            http_options=HTTPOptions(
+                host=self._settings.host, port=self._settings.port, keep_alive_timeout_s=KEEP_ALIVE_SECONDS
+            )
+        )
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody uses now, far enough apart to begin a range."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [min(one.getsockname()[1], 65_000) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
