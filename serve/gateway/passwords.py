@@ -73,7 +73,9 @@ def check_strength(password: str, *personal: str) -> None:
     bare = _DECORATION.sub("", folded)
     if folded in COMMON or (bare in COMMON and len(password) < 16) or len(set(folded)) < 4:
         raise Problem("weak_password", "This password is among the first that anyone would try.")
-    for text in personal:
-        for part in re.split(r"[\W_]+", text.casefold()):
-            if len(part) >= 4 and part in folded and len(folded) - len(part) < 6:
-                raise Problem("weak_password", "Do not make it from your name or email address.")
+    parts = {part for text in personal for part in re.split(r"[\W_]+", text.casefold()) if len(part) >= 3}
+    left = folded
+    for part in sorted(parts, key=len, reverse=True):
+        left = left.replace(part, "")
+    if left != folded and len(left) < 6:
+        raise Problem("weak_password", "Do not make it from your name or email address.")
