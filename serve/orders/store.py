@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -32,11 +31,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from serve.orders.schemas import Contact, OrderSummary
 
 T = TypeVar("T")
+MAX_BATCH = 500
 _metadata = MetaData()
 
 contacts = Table(
@@ -82,17 +82,17 @@ class OrderStore:
     def __init__(self, url: str, connections: int = 4) -> None:
         self._engine = _open(url, connections)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-db")
-        self._gathered: list[tuple[dict[str, Any], asyncio.Future[None]]] = []
-        self._keeping: asyncio.Task[None] | None = None
+        self._gathered: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
+        self._writing: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
-        if self._keeping is not None:
-            await self._keeping
+        if self._writing is not None:
+            await self._writing
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.dispose()
 
-    async def _run(self, work: Callable[[Connection], T], *, writes: bool) -> T:
+    async def _run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
         engine = self._engine.execution_options(writes=writes)
 
         def in_a_transaction() -> T:
@@ -101,8 +101,45 @@ class OrderStore:
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, in_a_transaction)
 
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        """Durable when it returns. What comes while one transaction is under way shares the next one."""
+        written: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._gathered.append((work, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_gathered())
+        return await written
+
+    async def _write_gathered(self) -> None:
+        try:
+            while self._gathered:
+                batch, self._gathered = self._gathered[:MAX_BATCH], self._gathered[MAX_BATCH:]
+                works = [work for work, _ in batch]
+                results: list[Any]
+                try:
+                    results = await self._run(lambda c, works=works: [work(c) for work in works], writes=True)  # type: ignore[misc]
+                except OperationalError as error:  # the database's fault: no other try, its callers have theirs
+                    results = [error for _ in works]
+                except Exception:
+                    results = [await self._alone(work) for work in works]
+                for (_, written), result in zip(batch, results, strict=True):
+                    if written.done():  # its caller went away
+                        continue
+                    if isinstance(result, Exception):
+                        written.set_exception(result)
+                    else:
+                        written.set_result(result)
+        finally:
+            self._writing = None
+
+    async def _alone(self, work: Callable[[Connection], Any]) -> Any:
+        """One write in a transaction of its own, so that it fails for nobody else's fault: its result, or its error."""
+        try:
+            return await self._run(work, writes=True)
+        except Exception as error:
+            return error
+
     async def keep_contact(self, contact_id: str, order_id: str, owner: str, contact: Contact, now: int) -> None:
-        """Durable when it returns. What comes while one transaction is under way shares the next."""
+        """To be written before the order that names it."""
         row = {
             "id": contact_id,
             "order_id": order_id,
@@ -110,35 +147,11 @@ class OrderStore:
             "created_at": now,
             "contact": msgspec.json.encode(contact).decode(),
         }
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gathered.append((row, kept))
-        if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep_gathered())
-        await kept
-
-    async def _keep_gathered(self) -> None:
-        try:
-            while self._gathered:
-                batch, self._gathered = self._gathered, []
-                rows = [row for row, _ in batch]
-                error: Exception | None = None
-                try:
-                    await self._run(partial(_insert_contacts, rows), writes=True)
-                except Exception as raised:
-                    error = raised
-                for _, kept in batch:
-                    if kept.done():  # its caller went away
-                        continue
-                    if error is None:
-                        kept.set_result(None)
-                    else:
-                        kept.set_exception(error)
-        finally:
-            self._keeping = None
+        await self._write(lambda connection: connection.execute(insert(contacts).values(row)).rowcount)
 
     async def drop_contact(self, contact_id: str) -> None:
         """For an order that was not made after all."""
-        await self._run(lambda c: c.execute(delete(contacts).where(contacts.c.id == contact_id)), writes=True)
+        await self._write(lambda c: c.execute(delete(contacts).where(contacts.c.id == contact_id)).rowcount)
 
     async def contact(self, contact_id: str) -> Kept | None:
         """None if there never was one."""
@@ -149,13 +162,13 @@ class OrderStore:
 
     async def contact_of_order(self, order_id: str) -> Kept | None:
         statement = select(contacts).where(contacts.c.order_id == order_id).limit(1)
-        row = await self._run(lambda c: c.execute(statement).first(), writes=False)
+        row = await self._run(lambda c: c.execute(statement).first())
         return None if row is None else _kept(row)
 
     async def erase_contacts(self, owner: str) -> int:
         """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
-        return await self._run(lambda c: c.execute(statement.values(contact=None)).rowcount, writes=True)
+        return await self._write(lambda c: c.execute(statement.values(contact=None)).rowcount)
 
     async def drop_unused_contacts(self, before: int) -> int:
         """Deletes contacts made before `before` (UTC, milliseconds) whose order never came to be; answers how many.
@@ -164,7 +177,7 @@ class OrderStore:
         """
         unused = ~exists().where(listed.c.id == contacts.c.order_id)
         statement = delete(contacts).where(contacts.c.created_at < before, unused)
-        return await self._run(lambda c: c.execute(statement).rowcount, writes=True)
+        return await self._write(lambda c: c.execute(statement).rowcount)
 
     async def note_order(
         self,
@@ -195,13 +208,13 @@ class OrderStore:
                 connection.execute(update(listed).where(listed.c.id == order_id).values(**told, **newer))
 
         try:
-            await self._run(note, writes=True)
-        except IntegrityError:  # another writer listed it first (only a database without SQLite's single writer)
-            await self._run(note, writes=True)
+            await self._write(note)
+        except IntegrityError:  # another writer listed it first (only where there can be several)
+            await self._write(note)
 
     async def forget_list(self) -> None:
         """Empties the list of orders, to be filled again from the log."""
-        await self._run(lambda connection: connection.execute(delete(listed)), writes=True)
+        await self._write(lambda connection: connection.execute(delete(listed)).rowcount)
 
     async def page(
         self, *, owner: str | None, status: str | None = None, after: tuple[int, str] | None, limit: int
@@ -217,16 +230,12 @@ class OrderStore:
             older = and_(listed.c.placed_at == at, listed.c.id < order_id)
             statement = statement.where(or_(listed.c.placed_at < at, older))
         statement = statement.order_by(listed.c.placed_at.desc(), listed.c.id.desc()).limit(limit)
-        rows = await self._run(lambda connection: connection.execute(statement).all(), writes=False)
+        rows = await self._run(lambda connection: connection.execute(statement).all())
         return [OrderSummary(*row) for row in rows]
 
     async def ready(self) -> None:
         """Raises what the database raises when it cannot be read."""
-        await self._run(lambda connection: connection.execute(select(listed.c.id).limit(1)).first(), writes=False)
-
-
-def _insert_contacts(rows: list[dict[str, Any]], connection: Connection) -> None:
-    connection.execute(insert(contacts), rows)
+        await self._run(lambda connection: connection.execute(select(listed.c.id).limit(1)).first())
 
 
 def _kept(row: Any) -> Kept:
