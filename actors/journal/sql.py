@@ -52,7 +52,7 @@ _COLUMNS = (
 _NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
 
 
-def _engine(path: str, busy_seconds: float) -> Engine:
+def _engine(path: str, busy_seconds: float, full_sync: bool) -> Engine:
     engine = create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
@@ -64,7 +64,8 @@ def _engine(path: str, busy_seconds: float) -> Engine:
     def _prepare(connection: Any, _: Any) -> None:
         # The driver must not open transactions by itself: BEGIN IMMEDIATE is said below.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY"):
+        sync = "FULL" if full_sync else "NORMAL"
+        for pragma in ("journal_mode=WAL", f"synchronous={sync}", "cache_size=-65536", "temp_store=MEMORY"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
@@ -75,10 +76,13 @@ def _record(row: Any) -> Record:
 
 
 class SqlJournal(Journal):
-    """The journal port on SQLite. `path`: the database's file; it is made if it isn't there."""
+    """The journal port on SQLite. `path`: the database's file; it is made if it isn't there.
 
-    def __init__(self, path: str, busy_seconds: float = 5.0) -> None:
-        self._engine_ = _engine(path, busy_seconds)
+    Without `full_sync` a commit is safe from the end of any process, but losing power may lose the last ones.
+    """
+
+    def __init__(self, path: str, busy_seconds: float = 5.0, full_sync: bool = True) -> None:
+        self._database = _engine(path, busy_seconds, full_sync)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="journal-read")
 
@@ -90,7 +94,7 @@ class SqlJournal(Journal):
         loop = asyncio.get_running_loop()
         for pool in (self._writer, self._readers):
             await loop.run_in_executor(None, pool.shutdown)
-        self._engine_.dispose()
+        self._database.dispose()
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
         return await self._run(self._readers, lambda: self._reading(work))
@@ -105,11 +109,11 @@ class SqlJournal(Journal):
             raise JournalUnavailable(str(error.__class__.__name__)) from error
 
     def _reading(self, work: Callable[[Connection], T]) -> T:
-        with self._engine_.connect() as connection:
+        with self._database.connect() as connection:
             return work(connection)
 
     def _writing(self, work: Callable[[Connection], T]) -> T:
-        with self._engine_.connect() as connection:
+        with self._database.connect() as connection:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 result = work(connection)
@@ -157,7 +161,7 @@ class SqlJournal(Journal):
         broken: set[ShardId] = set()
         seen: set[tuple[Key, str, int | str, int | str]] = set()
         again: list[int] = []
-        with self._engine_.connect() as connection:
+        with self._database.connect() as connection:
             for index in left:
                 record = batch[index]
                 shard = (record.kind, record.shard)

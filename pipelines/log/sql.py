@@ -36,9 +36,14 @@ class Tail:
 
 
 class JournalLog:
-    """Implements `EventLog`. `alone`: nobody else writes, so the tail is all there is to look at."""
+    """Implements `EventLog`. `alone`: nobody else writes, so the tail is all there is to look at.
 
-    def __init__(self, journal: Journal, tail: Tail | None = None, alone: bool = False) -> None:
+    `look_every`: how often, in seconds, others' records are looked for."""
+
+    def __init__(
+        self, journal: Journal, tail: Tail | None = None, alone: bool = False, look_every: float = LOOK_EVERY
+    ) -> None:
+        self._look_every = look_every
         self._journal = journal
         self._tail = tail or Tail()
         self._alone = alone
@@ -63,7 +68,7 @@ class JournalLog:
             return
         self._tail.grown.clear()
         try:
-            async with asyncio.timeout(seconds if self._alone else min(seconds, LOOK_EVERY)):
+            async with asyncio.timeout(seconds if self._alone else min(seconds, self._look_every)):
                 await self._tail.grown.wait()
         except TimeoutError:
             return
