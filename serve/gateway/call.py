@@ -1,7 +1,7 @@
 """One HTTP request as ASGI gives it: reading its body within bounds, sending its answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -12,6 +12,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+Header = tuple[bytes, bytes]
+
+NO_STORE = (b"cache-control", b"no-store")
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 MAX_BODY = 1_000_000
 BODY_SECONDS = 20.0
 
@@ -51,7 +55,7 @@ class Call:
         self.request_id = request_id
         self.authorization = authorization
         self.forwarded = forwarded
-        self.extra: list[tuple[bytes, bytes]] = []
+        self.extra: list[Header] = []
         self.status = 0
         self.complete = False
         self.received = 0
@@ -85,11 +89,17 @@ class Call:
             raise _too_large()
         return message
 
+    def headers(self, own: Iterable[Header]) -> list[Header]:
+        """An answer's own headers and those that every answer has; what a token opened is not for caches."""
+        headers = [*own, (b"x-request-id", self.request_id.encode("ascii")), _NO_SNIFFING, *self.extra]
+        if self.authorization is not None and not any(name == b"cache-control" for name, _ in headers):
+            headers.append(NO_STORE)
+        return headers
+
     async def send_with_id(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            id_header = (b"x-request-id", self.request_id.encode("ascii"))
-            message = {**message, "headers": [*message.get("headers", ()), id_header, *self.extra]}
+            message = {**message, "headers": self.headers(message.get("headers", ()))}
         await self.send(message)
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.complete = True

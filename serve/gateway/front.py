@@ -8,18 +8,21 @@ from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
-from serve.gateway.call import Call, ClientGone, Receive, Scope, Send, stream
+from serve.gateway.call import NO_STORE, Call, ClientGone, Receive, Scope, Send, stream
 from serve.gateway.lean import Request, Response, Route, Routes, json
 from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
 from serve.gateway.problems import Problem
-from serve.gateway.rate_limits import Addresses, Limit, RateLimits, caller_key
+from serve.gateway.rate_limits import Addresses, Limit, RateLimits
 from serve.gateway.routing import Found, Table
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
-_NO_STORE = (b"cache-control", b"no-store")
+_DOCS = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+]
 
 
 class Limits(NamedTuple):
@@ -80,7 +83,7 @@ class Front:
         @own.get("/docs", summary="The description of this interface, to read")
         async def docs(_: Request) -> Response:
             page = openapi.page(self.openapi())
-            return Response(200, page.encode(), [(b"content-type", b"text/html; charset=utf-8")])
+            return Response(200, page.encode(), _DOCS)
 
         @own.get("/api/health/ready", summary="Whether requests can be served")
         async def ready(_: Request) -> Response:
@@ -173,15 +176,19 @@ class Front:
     async def _take(self, call: Call, principal: Principal, limit: Limit | None) -> None:
         if self._limits is None:
             return
-        peer = (call.scope.get("client") or ("",))[0]
-        forwarded = call.forwarded.decode("latin-1") if call.forwarded else None
-        caller = caller_key(principal, self._addresses.of(peer, forwarded))
+        caller = principal.key if principal.kind != "anonymous" else self._address_key(call)
         if caller is None:
             return
         verdict = await self._limits.limiter.take(caller, limit or self._limits.default)
         if not verdict.allowed:
             raise verdict.problem()
-        call.extra = [(k.lower().encode(), v.encode()) for k, v in verdict.headers.items()]
+        call.extra = verdict.raw_headers
+
+    def _address_key(self, call: Call) -> str | None:
+        peer = (call.scope.get("client") or ("",))[0]
+        forwarded = call.forwarded.decode("latin-1") if call.forwarded else None
+        address = self._addresses.of(peer, forwarded)
+        return None if address is None else f"address:{address}"
 
     async def _fall_through(self, call: Call, method: str, path: str, found: Found | None) -> None:
         """The FastAPI application's turn. A bad token is its routes' business: logging in does not need a good one."""
@@ -208,7 +215,7 @@ class Front:
         telemetry.observe(method, _template(call.scope), call.status, clock.monotonic() - started)
 
     async def _send(self, call: Call, response: Response, body: bool = True) -> None:
-        headers = [*response.headers, (b"x-request-id", call.request_id.encode("ascii")), *call.extra]
+        headers = call.headers(response.headers)
         call.status = response.status
         if response.stream is None:
             if response.status != 204:
@@ -222,7 +229,7 @@ class Front:
 
 def _problem_response(problem: Problem, request_id: str) -> Response:
     headers = [(k.lower().encode(), v.encode()) for k, v in problem.headers.items()]
-    return Response(problem.status, problem.body(request_id), [_PROBLEM, _NO_STORE, *headers])
+    return Response(problem.status, problem.body(request_id), [_PROBLEM, NO_STORE, *headers])
 
 
 def _not_allowed(principal: Principal) -> Problem:

@@ -4,10 +4,10 @@ import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from serve.gateway import clock
-from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
 
 
@@ -34,6 +34,15 @@ class Verdict(NamedTuple):
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.seconds),
         }
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as ASGI wants them."""
+        return [
+            (b"ratelimit-limit", b"%d" % self.limit),
+            (b"ratelimit-remaining", b"%d" % self.remaining),
+            (b"ratelimit-reset", b"%d" % self.seconds),
+        ]
 
     def problem(self) -> Problem:
         return Problem(
@@ -77,11 +86,13 @@ class Addresses:
 
     def __init__(self, trusted: Sequence[str] = ()) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
+        # Parsing addresses would cost more than everything else that is done to an anonymous request.
+        self.of = lru_cache(10_000)(self._of)
 
     def _is_trusted(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         return any(address in network for network in self._trusted)
 
-    def of(self, peer: str, forwarded_for: str | None) -> str | None:
+    def _of(self, peer: str, forwarded_for: str | None) -> str | None:
         """The nearest address that is not a trusted proxy's; None when it tells nothing about the caller.
 
         Serve's own proxy stands on this machine and adds no X-Forwarded-For, so behind it everyone comes from
@@ -96,10 +107,3 @@ class Addresses:
             if not self._is_trusted(address):
                 return None if address.is_loopback else str(address)
         return None
-
-
-def caller_key(principal: Principal, address: str | None) -> str | None:
-    """Under which key a call is counted: the principal's, else the address's; None: not counted."""
-    if principal.kind != "anonymous":
-        return principal.key
-    return f"address:{address}" if address else None

@@ -14,6 +14,7 @@ SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _counters: dict[tuple[str, str, int], Counter] = {}
 _histograms: dict[tuple[str, str], Histogram] = {}
 _provider: Any = None
@@ -21,6 +22,8 @@ _provider: Any = None
 
 def observe(method: str, route: str, status: int, seconds: float | None) -> None:
     """Counts one answer. `route` is a template, never a concrete path, so that the number of series stays small."""
+    if method not in _METHODS:
+        method = "other"
     counter = _counters.get((method, route, status))
     if counter is None:
         counter = _counters[method, route, status] = REQUESTS.labels(method, route, str(status))

@@ -334,8 +334,13 @@ async def test_limited_callers_are_told_when_to_come_again() -> None:
         headers = {"Authorization": "Bearer known"}
         answers = [await http.get("/api/me", headers=headers) for _ in range(3)]
         other = await http.get("/api/slow/1", headers={"Authorization": "Bearer staff"})
+    addressed = httpx.ASGITransport(make_front(limits=limits), client=("203.0.113.9", 1))
+    async with httpx.AsyncClient(transport=addressed, base_url="http://shop") as http:
+        anonymous = [(await http.get("/api/cart/items/newest")).status_code for _ in range(3)]
+    assert anonymous == [200, 200, 429]
     assert [a.status_code for a in answers] == [200, 200, 429]
     assert answers[0].headers["ratelimit-remaining"] == "1"
+    assert answers[0].headers["cache-control"] == "no-store"
     assert answers[2].json()["code"] == "rate_limited"
     assert answers[2].headers["retry-after"] == "1"
     assert (other.status_code, other.headers["ratelimit-limit"]) == (200, "2")
@@ -376,6 +381,36 @@ async def test_the_document_describes_both_kinds_of_routes() -> None:
 def test_two_declarations_of_one_operation_are_refused() -> None:
     with pytest.raises(ValueError, match="POST /api/cart/items is declared twice"):
         Front(FastAPI(), [make_routes(), make_routes()])
+
+
+async def test_made_up_methods_make_no_series() -> None:
+    async with client() as http:
+        assert (await http.request("FROBNICATE", "/api/nothing")).status_code == 404
+        metrics = (await http.get("/metrics")).text
+    assert "FROBNICATE" not in metrics
+    assert 'troupe_http_requests_total{method="other",route="unmatched",status="404"}' in metrics
+
+
+async def test_a_path_below_a_prefix_is_found_whole_or_cut() -> None:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    for path in ("/api/cart/items/newest", "/items/newest"):
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "root_path": "/api/cart",
+            "query_string": b"",
+            "headers": [],
+        }
+        await make_front()(scope, receive, send)
+    assert [m["body"] for m in sent if m["type"] == "http.response.body"] == [b'{"which":"newest"}'] * 2
 
 
 async def test_readiness_and_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

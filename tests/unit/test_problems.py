@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from actors.decision import Refused
 from actors.runtime.ports import KeyReused, Overloaded, Unavailable
-from serve.gateway import problems, request_ids
+from serve.gateway import logs, problems, request_ids
 from serve.gateway.idempotency import command_id, fingerprint
 from serve.gateway.logs import redact
 from serve.gateway.problems import Problem
@@ -116,6 +116,30 @@ def test_command_ids_and_fingerprints() -> None:
     for bad in ("", "with space", "é", "k" * 256):
         with pytest.raises(Problem, match="bad_idempotency_key"):
             command_id("user:1", "POST", "/", bad)
+
+
+def test_logs_are_json_with_the_requests_id_and_no_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("warning")
+    marker = request_ids.current.set("r-12345678")
+    try:
+        secret = "hunter2"
+        raise RuntimeError(len(secret))
+    except RuntimeError as error:
+        logs.log(order="o1").error("it broke", exc_info=error)
+        logs.log().info("too quiet to be written")
+    finally:
+        request_ids.current.reset(marker)
+        structlog.reset_defaults()
+    text = capsys.readouterr().err
+    line = json.loads(text)
+    assert (line["event"], line["order"], line["level"], line["request_id"]) == (
+        "it broke",
+        "o1",
+        "error",
+        "r-12345678",
+    )
+    assert line["exception"][0]["exc_type"] == "RuntimeError"
+    assert "hunter2" not in text
 
 
 def test_logs_never_carry_secrets() -> None:

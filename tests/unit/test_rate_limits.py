@@ -2,8 +2,7 @@
 
 import pytest
 
-from serve.gateway.principals import ANONYMOUS, Principal
-from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit, Verdict, caller_key
+from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit, Verdict
 
 LIMIT = Limit("log-in", per_minute=30, burst=3)
 
@@ -78,10 +77,3 @@ def test_a_refusal_says_when() -> None:
 )
 def test_whose_address_counts(trusted: tuple[str, ...], peer: str, forwarded: str | None, found: str | None) -> None:
     assert Addresses(trusted).of(peer, forwarded) == found
-
-
-def test_a_principal_counts_before_its_address() -> None:
-    assert caller_key(Principal("user", "u1"), "203.0.113.9") == "user:u1"
-    assert caller_key(Principal("guest", "g1"), None) == "guest:g1"
-    assert caller_key(ANONYMOUS, "203.0.113.9") == "address:203.0.113.9"
-    assert caller_key(ANONYMOUS, None) is None
