@@ -1,0 +1,79 @@
+"""The orders' own database: contacts that can be erased, and a list that older news cannot turn back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from serve.orders.schemas import Address, Contact, OrderSummary
+from serve.orders.store import Kept, OrderStore
+
+CONTACT = Contact("ada@example.com", Address("Ada", "1 Square", "London", "SW1", "GB"))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[OrderStore]:
+    made = OrderStore(f"sqlite:///{tmp_path / 'orders.db'}")
+    yield made
+    await made.close()
+
+
+async def listed(store: OrderStore) -> list[OrderSummary]:
+    return await store.page(owner="user:ada", after=None, limit=10)
+
+
+async def test_a_contact_is_kept_erased_and_dropped(store: OrderStore) -> None:
+    await store.keep_contact("c1", "o1", "user:ada", CONTACT, 5)
+    assert await store.contact("c1") == Kept("c1", "o1", "user:ada", 5, CONTACT)
+    assert await store.contact_of_order("o1") == await store.contact("c1")
+    assert await store.erase_contacts("user:eve") == 0
+    assert await store.erase_contacts("user:ada") == 1
+    assert await store.erase_contacts("user:ada") == 0
+    assert await store.contact("c1") == Kept("c1", "o1", "user:ada", 5, None)
+    await store.drop_contact("c1")
+    assert await store.contact("c1") is None
+    assert await store.contact_of_order("o1") is None
+
+
+async def test_contacts_of_orders_that_never_were_are_dropped(store: OrderStore) -> None:
+    for number in range(3):
+        await store.keep_contact(f"c{number}", f"o{number}", "user:ada", CONTACT, number)
+    await store.note_order("o0", "user:ada", 0, "placed", 1, "EUR", 1)
+    assert await store.drop_unused_contacts(before=2) == 1
+    assert [await store.contact(f"c{n}") is not None for n in range(3)] == [True, False, True]
+
+
+async def test_contacts_at_the_same_time_share_transactions_and_not_their_errors(store: OrderStore) -> None:
+    await store.keep_contact("c5", "o5", "user:ada", CONTACT, 1)
+    writes = [store.keep_contact(f"c{n}", f"o{n}", "user:ada", CONTACT, 1) for n in range(10)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(result) for result in results] == [IntegrityError if n == 5 else type(None) for n in range(10)]
+    assert await store.erase_contacts("user:ada") == 10
+
+
+async def test_a_caller_who_goes_away_stalls_nobody(store: OrderStore) -> None:
+    gone = asyncio.create_task(store.keep_contact("c1", "o1", "user:ada", CONTACT, 1))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await store.keep_contact("c2", "o2", "user:ada", CONTACT, 1)
+    assert await store.contact("c2") is not None
+
+
+async def test_a_list_goes_only_forward(store: OrderStore) -> None:
+    await store.note_order("o1", "user:ada", 7, "placed", 500, "EUR", 1)
+    await store.note_order("o1", None, None, "confirmed", None, None, 4)
+    for late in (2, 4):
+        await store.note_order("o1", None, None, "reserved", None, None, late)
+    assert await listed(store) == [OrderSummary("o1", 7, "confirmed", 500, "EUR")]
+
+
+async def test_late_news_fills_gaps(store: OrderStore) -> None:
+    await store.note_order("o1", None, None, "confirmed", None, None, 4)
+    assert await listed(store) == []
+    await store.note_order("o1", "user:ada", 7, "placed", 500, "EUR", 1)
+    assert await listed(store) == [OrderSummary("o1", 7, "confirmed", 500, "EUR")]
+    await store.forget_list()
+    assert await listed(store) == []
+    await store.ready()
