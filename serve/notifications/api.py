@@ -59,7 +59,7 @@ def notification_routes(notifications: Notifications) -> Routes:
     async def listed(request: Request) -> Response:
         query: NotificationsQuery = request.query
         before = None if query.cursor is None else _decode(query.cursor)
-        found = await notifications.page(request.principal.id, before, query.limit + 1)
+        found = await notifications.page(request.principal.key, before, query.limit + 1)
         shown = found[: query.limit]
         following = _encode(shown[-1].at, shown[-1].id) if len(found) > query.limit else None
         return json(NotificationPage([NotificationBody(*one) for one in shown], following))
