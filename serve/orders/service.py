@@ -132,7 +132,6 @@ class Orders:
 
     async def _told(self, cart_id: str, command: CheckOut, key: Key, *, wait: bool) -> Answer:
         """Asks the cart, with the prices of what it seemed to have, and again with those that it says are missing."""
-        command_id = key.command_id() or secrets.token_hex(16)
         skus = set(self._seen.of(cart_id))
         with self._waiters.place(wait) as may_wait:
             for _ in range(MAX_ROUNDS):
@@ -140,7 +139,7 @@ class Orders:
                     "cart",
                     cart_id,
                     with_prices(command, await self._prices.prices(skus) if skus else {}),
-                    command_id=command_id,
+                    command_id=key.command_id(),
                     fingerprint=key.fingerprint(),
                     seconds=self._deadlines.checkout if may_wait else ASK_SECONDS,
                     follow=may_wait,

@@ -136,7 +136,7 @@ async def test_a_checkout_brings_the_prices_that_the_cart_needs(bench: Bench) ->
 async def test_a_replica_that_never_saw_the_cart_asks_twice_under_one_id(bench: Bench) -> None:
     await bench.add("MUG")
     bench.seen.remember("ada", ())
-    assert (await bench.buy()).status_code == 201
+    assert (await bench.buy(headers=bearer("user:ada", idempotency_key="k1"))).status_code == 201
     first, second = bench.checkouts()
     ids = {asked.command_id for asked in bench.shop.asked if isinstance(asked.command, CheckOut)}
     assert (first.prices, second.prices) == ({}, {"MUG": MUG})
