@@ -248,8 +248,8 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
         case PaymentProcessing():
             return replace(state, attempt_state="processing")
         case PaymentFailed():
-            wish = None if state.creating else state.next_method
-            return replace(state, attempt_state="failed", creating=False, next_method=wish)
+            next_method = None if state.creating else state.next_method
+            return replace(state, attempt_state="failed", creating=False, next_method=next_method)
         case PaymentCaptured(amount):
             return replace(state, captured=amount, closing="", cancelling=False, next_method=None)
         case PaymentClosed():

@@ -40,8 +40,8 @@ class Rules(NamedTuple):
 
 
 def _rules(kind: Any, decide: Callable[[Any, Any, Context], Decision], state: type[Any]) -> Rules:
-    decoders = [msgspec.msgpack.Decoder(union) for union in (kind.COMMANDS, kind.EVENTS, kind.REPLIES)]
-    return Rules(kind.initial, decide, kind.apply, *decoders, state)
+    commands, events, replies = (msgspec.msgpack.Decoder(union) for union in (kind.COMMANDS, kind.EVENTS, kind.REPLIES))
+    return Rules(kind.initial, decide, kind.apply, commands, events, replies, state)
 
 
 RULES = {

@@ -222,5 +222,4 @@ Shop.TestCase.settings = settings(
 )
 
 
-class TestShop(Shop.TestCase):  # type: ignore[misc]
-    """Run by pytest."""
+TestShop = Shop.TestCase

@@ -1,0 +1,151 @@
+"""What shoppers and staff ask of an order: carried out, or refused with a reason."""
+
+from typing import TypeAlias
+
+from actors import payment, stock
+from actors.decision import Decision, Refused, refuse
+from actors.order import (
+    AUTOMATIC_REFUND,
+    CASH_ON_DELIVERY,
+    MAX_REFUNDS,
+    MAX_TRIES,
+    Cancel,
+    Deliver,
+    MethodChosen,
+    OrderCancelled,
+    OrderDelivered,
+    OrderPacked,
+    OrderPaid,
+    OrderShipped,
+    OrderState,
+    Pack,
+    PayAgain,
+    Refund,
+    RefundRequested,
+    Ship,
+    view,
+)
+from actors.order_outcomes import OrderDraft, cancel, close, give_all_back
+
+FromPeople: TypeAlias = Cancel | PayAgain | Pack | Ship | Deliver | Refund
+
+
+def serve_people(draft: OrderDraft, command: FromPeople) -> Decision:
+    """What shoppers and staff ask for: carried out and answered with the order as it is then, or refused."""
+    status = draft.state.status
+    if status == "none":
+        return refuse("no_such_order", "There is no such order.")
+    match command:
+        case Cancel():
+            refused = _cancel_for(draft, command)
+        case PayAgain():
+            refused = _pay_again(draft, command)
+        case Refund():
+            refused = _refund(draft, command)
+        case _:
+            refused = _fulfil(draft, command)
+    return draft.decision(refused if refused is not None else view(draft.state))
+
+
+def _cancel_for(draft: OrderDraft, command: Cancel) -> Refused | None:
+    state = draft.state
+    if state.status in ("packed", "shipped", "delivered"):
+        return Refused("too_late", "The order is packed already.")
+    if state.status == "placed" and not state.short:
+        cancel(draft, command.by)
+    elif state.status == "reserved" and state.closing in ("", "deadline"):
+        close(draft, command.by)
+    elif state.status == "confirmed":
+        draft.add(OrderCancelled(command.by, state.owner, state.contact_id, draft.now))
+        units = {sku: item.quantity - item.taken_back for sku, item in state.items.items()}
+        give_all_back(draft, {sku: left for sku, left in units.items() if left})
+    return None
+
+
+def _pay_again(draft: OrderDraft, command: PayAgain) -> Refused | None:
+    state = draft.state
+    late = state.deadline_at is None or draft.now >= state.deadline_at
+    if state.status != "reserved" or state.closing or late:
+        return Refused("not_awaiting_payment", "The order is not waiting for a payment.")
+    if command.method == CASH_ON_DELIVERY:
+        return Refused(
+            "method_not_allowed", "An order that is to be paid now cannot become one to be paid at the door."
+        )
+    if state.tries >= MAX_TRIES:
+        return Refused("too_many_attempts", "Too many payment methods were tried for this order.")
+    number = state.tries + 1
+    draft.add(MethodChosen(number, command.method, command.reference, draft.now))
+    draft.send("payment", state.id, payment.TryMethod(command.method, command.reference, number))
+    return None
+
+
+def _fulfil(draft: OrderDraft, command: Pack | Ship | Deliver) -> Refused | None:
+    state = draft.state
+    before, event = _STEPS[type(command)]
+    if state.status == event:
+        return None
+    if state.status != before:
+        return Refused("wrong_status", f"The order is {state.status}, not {before}.", {"status": state.status})
+    match command:
+        case Pack():
+            draft.add(OrderPacked(draft.now))
+        case Ship(carrier, tracking):
+            draft.add(OrderShipped(carrier, tracking, state.owner, state.contact_id, draft.now))
+        case Deliver():
+            draft.add(OrderDelivered(draft.now))
+            if state.payment_status == "cash_due":
+                draft.add(OrderPaid(state.total, draft.now))
+                draft.send("payment", state.id, payment.RecordCash(state.total, state.currency))
+    return None
+
+
+_STEPS: dict[type[Pack] | type[Ship] | type[Deliver], tuple[str, str]] = {
+    Pack: ("confirmed", "packed"),
+    Ship: ("packed", "shipped"),
+    Deliver: ("shipped", "delivered"),
+}
+
+
+def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
+    state = draft.state
+    if command.refund_id in state.refunds:
+        return None
+    if state.status not in ("confirmed", "packed", "shipped", "delivered"):
+        return Refused("wrong_status", f"The order is {state.status}.", {"status": state.status})
+    if command.refund_id.startswith(AUTOMATIC_REFUND):
+        return Refused("bad_refund_id", "This id is kept for refunds that nobody asks for.")
+    if len(state.refunds) >= MAX_REFUNDS:
+        return Refused("too_many_refunds", f"An order has at most {MAX_REFUNDS} refunds.")
+    for sku, units in command.lines.items():
+        item = state.items.get(sku)
+        if item is None or not 0 < units <= item.quantity - item.taken_back:
+            return Refused("bad_refund_lines", f"So many units of {sku} were not bought, or are back already.")
+    amount = command.amount
+    if amount is None:
+        amount = min(_worth(state, command.lines), state.refundable) if command.lines else state.refundable
+    if amount > state.refundable:
+        return Refused("refund_too_large", f"{state.refundable} can be refunded.", {"left": state.refundable})
+    if amount <= 0:
+        return Refused("bad_amount", "There is nothing to refund.")
+    draft.add(RefundRequested(command.refund_id, amount, command.lines, command.reason, draft.now))
+    draft.send("payment", state.id, payment.Refund(command.refund_id, amount))
+    for sku, units in command.lines.items():
+        draft.send("stock", sku, stock.TakeBack(state.id, units))
+    return None
+
+
+def _worth(state: OrderState, lines: dict[str, int]) -> int:
+    """What so many units cost, tax included: those of the SKU's first lines go back first."""
+    goods = 0
+    skip = {sku: state.items[sku].taken_back for sku in lines}
+    wanted = dict(lines)
+    for line in state.lines:
+        if line.sku in wanted:
+            skipped = min(skip[line.sku], line.quantity)
+            taken = min(wanted[line.sku], line.quantity - skipped)
+            skip[line.sku] -= skipped
+            wanted[line.sku] -= taken
+            goods += taken * line.unit_price
+    if state.terms is None or state.terms.prices_include_tax:
+        return goods
+    return goods + (2 * goods * state.terms.tax_rate_bp + 10_000) // 20_000
