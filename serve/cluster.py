@@ -1,6 +1,7 @@
 """Starts Ray and Serve for the shop on this machine, and ends all of it."""
 
 import os
+import resource
 import secrets
 import socket
 import tempfile
@@ -18,6 +19,7 @@ from serve.settings import Settings
 Tell = Callable[[str], None]
 
 APPLICATION = "shop"
+REPLICA_PORTS = 20
 OBJECT_STORE = 128 * 2**20
 # HAProxy and uvicorn close idle connections; the one behind must be the more patient, or a request gets lost between.
 KEEP_ALIVE_SECONDS = 90
@@ -43,9 +45,9 @@ class Cluster:
         self._tell("Starting Serve with HAProxy")
         self._start_serve()
         self._tell("Starting the hosts of the entities")
-        from serve import app
+        from serve import app, starting
 
-        app.start_actors(self._settings)
+        starting.start_actors(self._settings)
         self._tell("Opening the shop")
         app.deploy(self._settings, APPLICATION)
 
@@ -61,14 +63,14 @@ class Cluster:
         import ray
         from ray import serve
 
-        from serve import app
+        from serve import starting
 
         if not ray.is_initialized():
             return
         self._tell("Closing the shop")
         serve.shutdown()
         self._tell("Releasing the shards")
-        app.stop_actors()
+        starting.stop_actors()
         ray.shutdown()
 
     def _end_leftovers(self) -> None:
@@ -93,7 +95,8 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         """Ray reads these when it is imported and hands them to all that it starts."""
         folder = self._haproxy_folder()
-        stats, metrics, http, grpc = _free_ports(4)
+        first = _free_range(2 + 2 * REPLICA_PORTS)
+        http, grpc = first + 2, first + 2 + REPLICA_PORTS
         return {
             processes.MARK: self.mark,
             "RAY_USAGE_STATS_ENABLED": "0",
@@ -107,16 +110,16 @@ class Cluster:
             "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(first),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(first + 1),
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
-            "RAY_SERVE_HAPROXY_MAXCONN": "20000",
+            "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(http + 50),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(http + REPLICA_PORTS),
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(grpc + 50),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(grpc + REPLICA_PORTS),
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
             "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
             "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
@@ -159,13 +162,26 @@ class Cluster:
         )
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now, far enough apart to begin a range."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [min(one.getsockname()[1], 65_000) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def _connections() -> int:
+    """How many clients HAProxy may have: each needs two sockets, and it wants some files of its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(100, min(20_000, (hard - 500) // 3))
+
+
+def _free_range(length: int) -> int:
+    """The first of so many ports that nobody uses now, below those that the system hands out by itself."""
+    while True:
+        first = 10_000 + secrets.randbelow(20_000)
+        if all(_is_free(port) for port in range(first, first + length)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True

@@ -38,7 +38,8 @@ class Tail:
 class JournalLog:
     """Implements `EventLog`. `alone`: nobody else writes, so the tail is all there is to look at.
 
-    `look_every`: how often, in seconds, others' records are looked for."""
+    `look_every`: how often, in seconds, others' records are looked for.
+    """
 
     def __init__(
         self, journal: Journal, tail: Tail | None = None, alone: bool = False, look_every: float = LOOK_EVERY

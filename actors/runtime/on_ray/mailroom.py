@@ -65,6 +65,8 @@ class Box:
                 await _wait(self._for_delivery, seconds)
             finally:
                 self._deliveries -= 1
+                if self.ready and not self._deliveries:
+                    self._for_standing.set()
         # What the same commit made ready was put here in the same turn of the loop.
         return self.take()
 

@@ -45,6 +45,20 @@ class PlacementActor:
         self._up()
         return self._version, {} if known == self._version else dict(self._table)
 
+    async def settle(self) -> None:
+        """Returns once every shard is with a host; the caller sets the deadline."""
+        self._up()
+        while len(self._table) < len(self._shards):
+            await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        """Ends all hosts in order, the first one last, since the flows run beside it."""
+        async with self._moving:
+            if self._looking is not None:
+                self._looking.cancel()
+            for host in reversed(self._hosts):
+                await self._call(host, "stop")
+
     async def hosts(self) -> list[str]:
         return list(self._hosts)
 

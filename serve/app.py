@@ -1,0 +1,89 @@
+"""The Serve application: one replica class that builds the front of the shop."""
+
+from typing import Any
+
+from ray import serve
+from ray.serve.schema import LoggingConfig
+
+from actors.kinds import KINDS
+from actors.runtime.clock import SystemClock, SystemEntropy
+from actors.runtime.host import Host
+from actors.runtime.in_process import NearWay, all_shards
+from actors.runtime.on_ray.way import NAMESPACE, RayWay
+from actors.runtime.region import Region
+from actors.runtime.tasks import Tasks
+from serve.composing import Shop, front_of
+from serve.gateway.front import Front
+from serve.hosting import ShopHost, open_journal
+from serve.mailing import Mailing
+from serve.payments.gateway.actor import gateway_client
+from serve.settings import Settings
+from serve.starting import gateway
+
+REQUESTS_AT_ONCE = 10_000
+
+
+def build_front(settings: Settings) -> Front:
+    """For a replica whose entities live in host actors."""
+    tasks = Tasks()
+    clock, entropy = SystemClock(), SystemEntropy()
+    way = RayWay(f"replica:{entropy.token().hex()}", tasks)
+    region = Region(KINDS, way, clock, entropy, settings.shards)
+    shop = Shop(settings, region, gateway_client(gateway(settings, NAMESPACE)))
+    return front_of(shop, way.start, tasks.close)
+
+
+def build_whole(settings: Settings) -> Front:
+    """For the one replica that runs its entities itself: no calls between processes, but one core is the limit."""
+    clock, entropy = SystemClock(), SystemEntropy()
+    near = NearWay()
+    region = Region(KINDS, near, clock, entropy, settings.shards)
+    handle = gateway(settings, NAMESPACE)
+    shop = Shop(settings, region, gateway_client(handle))
+    running: list[Any] = []
+
+    async def start() -> None:
+        journal = await open_journal(settings)
+        inner = ShopHost(settings, journal, gateway_client(handle), flows=True)
+        host = Host("host-0", KINDS, journal, clock, entropy, inner.limits, inner.runners, region.post, inner.wrote)
+        await host.start()
+        near.hosts.append(host)
+        await host.own(all_shards(KINDS, settings.shards))
+        await inner.start(region)
+        mailing = Mailing(settings, journal)
+        await mailing.start(region)
+        running.extend((mailing, inner, host, journal))
+
+    async def stop() -> None:
+        mailing, inner, host, journal = running
+        await mailing.stop()
+        await inner.stop()
+        await host.stop()
+        await journal.close()
+
+    return front_of(shop, start, stop)
+
+
+class Replica:
+    """`packed`: the settings, secrets too; they travel as an argument, not in an environment that tools show."""
+
+    def __init__(self, packed: dict[str, str]) -> None:
+        self._packed = packed
+
+    def __serve_build_asgi_app__(self) -> Front:
+        settings = Settings.unpacked(self._packed)
+        return build_whole(settings) if settings.hosts == 0 else build_front(settings)
+
+
+def deploy(settings: Settings, name: str) -> None:
+    """Deploys the shop and waits until it is there."""
+    deployment = serve.deployment(serve.ingress()(Replica)).options(
+        name="replica",
+        num_replicas=1,
+        max_ongoing_requests=REQUESTS_AT_ONCE,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=5,
+        graceful_shutdown_wait_loop_s=0.5,
+        logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
+    )
+    serve.run(deployment.bind(settings.packed()), name=name, route_prefix="/")

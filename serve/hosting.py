@@ -1,0 +1,114 @@
+"""What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
+
+from collections.abc import Mapping
+
+from actors.journal.sql import SqlJournal
+from actors.kinds import KINDS
+from actors.runtime.limits import Limits
+from actors.runtime.ports import EffectRunner, Entities
+from actors.runtime.wire import Record
+from pipelines.list_orders import list_orders
+from pipelines.log.sql import JournalLog, Tail
+from pipelines.open_payments import open_payments
+from pipelines.progress import SqlProgress
+from pipelines.runner import FlowRunner
+from pipelines.settle_orders import settle_orders
+from pipelines.shared_log import SharedLog
+from pipelines.show_availability import show_availability
+from serve.catalog.service import Catalog
+from serve.gateway import logs, telemetry
+from serve.orders.store import OrderStore
+from serve.payments.effects import PaymentEffects
+from serve.payments.gateway.client import GatewayClient
+from serve.settings import Settings
+
+FIRST_HOST = "host-0"
+
+
+def host_names(settings: Settings) -> list[str]:
+    return [f"host-{n}" for n in range(max(settings.hosts, 1))]
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(shards=settings.shards, mailbox=settings.mailbox)
+
+
+class Flows:
+    """The flows that everything waits for; they run where most of the events are written."""
+
+    def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail, alone: bool) -> None:
+        self._catalog = Catalog(_sqlite(settings, "catalog"), currency=settings.currency)
+        self._orders = OrderStore(_sqlite(settings, "orders"))
+        self._progress = SqlProgress(_sqlite(settings, "flows"))
+        self._log = SharedLog(JournalLog(journal, tail, alone))
+        self._runners: list[FlowRunner] = []
+
+    async def start(self, entities: Entities) -> None:
+        for flow in (
+            open_payments(entities),
+            settle_orders(entities),
+            list_orders(self._orders),
+            show_availability(self._catalog),
+        ):
+            runner = FlowRunner(flow, self._log, self._progress)
+            await runner.start()
+            self._runners.append(runner)
+
+    async def stop(self) -> None:
+        for runner in self._runners:
+            await runner.stop()
+        await self._log.close()
+        await self._orders.close()
+        await self._catalog.close()
+
+
+class ShopHost:
+    """See `Furnishing`."""
+
+    def __init__(self, settings: Settings, journal: SqlJournal, gateway: GatewayClient, flows: bool) -> None:
+        self.kinds = KINDS
+        self.journal = journal
+        self.limits = limits_of(settings)
+        self.runners: Mapping[str, EffectRunner] = {
+            "payment": PaymentEffects(gateway, f"{settings.url}/api/payments/{{id}}/return")
+        }
+        self._gateway = gateway
+        self._tail = Tail()
+        # Only where no other process writes may the tail stand for the journal.
+        self._flows = Flows(settings, journal, self._tail, alone=settings.hosts == 0) if flows else None
+
+    def wrote(self, position: int, record: Record) -> None:
+        if self._flows is not None:
+            self._tail.append(position, record)
+
+    async def start(self, entities: Entities) -> None:
+        if self._flows is not None:
+            await self._flows.start(entities)
+
+    async def stop(self) -> None:
+        if self._flows is not None:
+            await self._flows.stop()
+        await self._gateway.close()
+
+
+async def open_journal(settings: Settings) -> SqlJournal:
+    journal = SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full")
+    await journal.setup()
+    return journal
+
+
+async def furnish(name: str, packed: Mapping[str, str]) -> ShopHost:
+    """For a host actor; see `HostActor`."""
+    from actors.runtime.on_ray.way import NAMESPACE
+    from serve.payments.gateway.actor import gateway_client
+    from serve.starting import gateway
+
+    settings = Settings.unpacked(packed)
+    logs.configure(settings.log_level)
+    telemetry.start(settings.otlp_endpoint, f"troupe-{name}")
+    client = gateway_client(gateway(settings, NAMESPACE))
+    return ShopHost(settings, await open_journal(settings), client, flows=name == FIRST_HOST)
+
+
+def _sqlite(settings: Settings, name: str) -> str:
+    return f"sqlite:///{settings.database(name)}"
