@@ -31,7 +31,7 @@ def draw(results: Results, path: Path) -> None:
         for row, name in enumerate((f"{STEPS[scenario]}s a second", "p50, ms", "CPU ms each")):
             axes = grid[row][column]
             axes.set_ylabel(name)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
             axes.set_xscale("log", base=2)
             clients = [cell.clients for cell in results.cells(scenario)]
             axes.set_xticks(clients, [str(number) for number in clients])

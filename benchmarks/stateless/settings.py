@@ -14,9 +14,16 @@ class Settings(BaseSettings):
     signing_key: str = "only-for-benchmarks"
     threads: int = 0
     """Threads of one worker, each with a connection of its own; 0: 24 on a server, 4 on SQLite (it has one writer)."""
+    inline: bool | None = None
+    """Whether a request runs on the event loop, not in a thread; None: on SQLite, where that costs less CPU."""
     currency: str = "GBP"
     tax_rate_bp: int = 2000
     prices_include_tax: bool = True
+
+    @property
+    def on_the_loop(self) -> bool:
+        """Whether requests run on the event loop."""
+        return self.url.startswith("sqlite") if self.inline is None else self.inline
 
     @property
     def pool(self) -> int:

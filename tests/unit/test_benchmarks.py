@@ -231,9 +231,9 @@ async def test_load_polls_an_order_that_was_accepted_until_it_ends() -> None:
 # The stateless service
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = Settings(url=f"sqlite:///{tmp_path}/shop.db")
+@pytest.fixture(params=[False, True], ids=["threads", "inline"])
+def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    settings = Settings(url=f"sqlite:///{tmp_path}/shop.db", inline=request.param)
     shop = Shop(settings)
     shop.create_tables()
     seed(shop.database, catalogue(3), 5)
