@@ -164,7 +164,10 @@ class Shard:
     def _leaves_nothing(self, decision: Decision, envelope: Envelope) -> bool:
         if decision.events or decision.sends or decision.timers or decision.effects:
             return False
-        return decision.transient or not (envelope.keyed or envelope.mode is Mode.MESSAGE)
+        if envelope.mode is Mode.MESSAGE:
+            # Only a record says that a message, timer or effect is done with, whatever the rule thinks of its answer.
+            return False
+        return decision.transient or not envelope.keyed
 
     def _record(self, decision: Decision, envelope: Envelope, now: int) -> tuple[Body, bytes]:
         body = Body(
