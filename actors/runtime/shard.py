@@ -196,8 +196,11 @@ class Shard:
             if last.tails is None:
                 last.tails = []
             last.tails.append((work, reply))
-        else:
+        elif self.parts.lease.valid():
             self._answer(work, Status.OK, reply, entity.version)
+        else:
+            # No record proves that the shard is still this host's, so it is no better than a read.
+            work.done(UNAVAILABLE)
 
     # what the committer tells
 
