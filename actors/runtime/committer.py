@@ -76,11 +76,9 @@ class Committer:
         """Writes until the database has spoken about every record."""
         outcomes = [_own(*pair) for pair in zip(await self._journal.write(records), records, strict=True)]
         delay = self._limits.retry_first
-        while any(isinstance(outcome, Unknown) for outcome in outcomes):
+        while any(isinstance(outcomes[n], Unknown) for n in (unsure := _unsure(records, outcomes))):
             await self._clock.sleep(delay)
             delay = min(2 * delay, self._limits.retry_most)
-            # Not only the unknown ones: what stands behind them in their shard must stay behind them.
-            unsure = [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, Committed | Conflict)]
             again = await self._journal.write([records[n] for n in unsure])
             for n, outcome in zip(unsure, again, strict=True):
                 outcomes[n] = _own(outcome, records[n])
@@ -110,6 +108,21 @@ class Committer:
             self._lost(shard)
         else:
             shard.reset(pending.entity)
+
+
+def _unsure(records: list[Record], outcomes: list[Outcome]) -> list[int]:
+    """Which are to be written again as they are: the unknown, and what must stay behind them in their shard.
+
+    Nothing behind a refused record: its number would leave a gap, and it may have been decided on what was refused.
+    """
+    refused: set[tuple[str, int]] = set()
+    unsure = []
+    for n, (record, outcome) in enumerate(zip(records, outcomes, strict=True)):
+        if isinstance(outcome, Conflict):
+            refused.add((record.kind, record.shard))
+        elif not isinstance(outcome, Committed) and (record.kind, record.shard) not in refused:
+            unsure.append(n)
+    return unsure
 
 
 def _own(outcome: Outcome, record: Record) -> Outcome:
