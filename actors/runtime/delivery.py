@@ -14,12 +14,13 @@ class Delivery:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._busy: set[tuple[str, int, Pair]] = set()
+        # By the shard's incarnation: one that is over must not keep the next from sending.
+        self._busy: set[tuple[Shard, Pair]] = set()
         self.stuck: dict[str, int] = {}
 
     def offer(self, shard: Shard, pair: Pair, again: bool = False) -> None:
         """Something may be there to send; `again`: it may have been sent before."""
-        key = (*shard.id, pair)
+        key = (shard, pair)
         if key not in self._busy and shard.owed.head(pair) is not None:
             self._busy.add(key)
             self._send(shard, pair, 1 if again else 0)
@@ -27,7 +28,7 @@ class Delivery:
     def _send(self, shard: Shard, pair: Pair, attempt: int) -> None:
         head = shard.owed.head(pair)
         if head is None or shard.closed:
-            self._busy.discard((*shard.id, pair))
+            self._busy.discard((shard, pair))
             return
         if self._parts.time.now() - head.at > self._parts.limits.sender_age_ms:
             shard.owed.park(pair)
@@ -47,7 +48,7 @@ class Delivery:
 
     def _answered(self, shard: Shard, pair: Pair, head: OpenSend, attempt: int, result: Result) -> None:
         if shard.closed or shard.owed.head(pair) is not head:
-            self._busy.discard((*shard.id, pair))
+            self._busy.discard((shard, pair))
             return
         if result.status in (Status.OK, Status.REPEATED):
             self.stuck.pop(head.command_id(shard.kind.name), None)
