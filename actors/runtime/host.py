@@ -42,6 +42,7 @@ class Host:
         self.name = name
         self.kinds = dict(kinds)
         self.shards: dict[ShardId, Shard] = {}
+        self._taken: dict[ShardId, int] = {}
         self._journal = journal
         self._clock = clock
         self._limits = limits
@@ -94,6 +95,10 @@ class Host:
         if not wanted or self.ended:
             return
         for shard in await claim.take_over(wanted, self.lease.owner, self.kinds, self.parts):
+            if self._taken.get(shard.id, 0) > shard.epoch:
+                # Its loss was told while it was still being recovered.
+                shard.close()
+                continue
             self.shards[shard.id] = shard
             self._resume(shard)
 
@@ -184,6 +189,7 @@ class Host:
 
     def _revoked(self, revoked: tuple[Revoked, ...]) -> None:
         for kind, number, epoch in revoked:
+            self._taken[kind, number] = max(epoch, self._taken.get((kind, number), 0))
             shard = self.shards.get((kind, number))
             if shard is not None and shard.epoch < epoch:
                 self._lost(shard)
