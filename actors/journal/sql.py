@@ -335,7 +335,8 @@ class SqlJournal(Journal):
         def write(connection: Connection) -> tuple[int, int]:
             now = _now(connection)
             until = connection.execute(select(func.max(leases.c.until)).where(leases.c.owner == owner)).scalar() or 0
-            if until > now:
+            # Also when the lease has run out: its owner may be stalled, and would renew it and serve old reads.
+            if until:
                 connection.exec_driver_sql(
                     "INSERT INTO revocations (owner, kind, shard, epoch) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     [(owner, *one) for one in some],
