@@ -76,7 +76,7 @@ class Committer:
         """Writes until the database has spoken about every record."""
         outcomes = [_own(*pair) for pair in zip(await self._journal.write(records), records, strict=True)]
         delay = self._limits.retry_first
-        while any(isinstance(outcomes[n], Unknown) for n in (unsure := _unsure(records, outcomes))):
+        while unsure := _unsure(records, outcomes):
             await self._clock.sleep(delay)
             delay = min(2 * delay, self._limits.retry_most)
             again = await self._journal.write([records[n] for n in unsure])
@@ -111,7 +111,7 @@ class Committer:
 
 
 def _unsure(records: list[Record], outcomes: list[Outcome]) -> list[int]:
-    """Which are to be written again as they are: the unknown, and what must stay behind them in their shard.
+    """Which are to be written again as they are: the unknown, and with them what was not written; none without.
 
     Nothing behind a refused record: its number would leave a gap, and it may have been decided on what was refused.
     """
@@ -122,7 +122,7 @@ def _unsure(records: list[Record], outcomes: list[Outcome]) -> list[int]:
             refused.add((record.kind, record.shard))
         elif not isinstance(outcome, Committed) and (record.kind, record.shard) not in refused:
             unsure.append(n)
-    return unsure
+    return unsure if any(isinstance(outcomes[n], Unknown) for n in unsure) else []
 
 
 def _own(outcome: Outcome, record: Record) -> Outcome:
