@@ -48,15 +48,28 @@ async def take_over(ids: Sequence[ShardId], owner: str, kinds: dict[str, Kind], 
 
 async def _claim(ids: Sequence[ShardId], parts: Parts) -> list[Claimed]:
     last = await parts.journal.last_records(ids)
-    records = [_note(Note.CLAIM, shard, last.get(shard), 1, parts) for shard in ids]
-    outcomes = await write_until_known(parts, records)
-    claimed = []
-    for shard, record, outcome in zip(ids, records, outcomes, strict=True):
-        if outcome:
-            before = last.get(shard)
-            released = before is None or body_of(before).note is Note.RELEASE
-            claimed.append(Claimed(shard, record, released))
+    epochs = {shard: _epoch(last.get(shard)) for shard in ids}
+    claimed: list[Claimed] = []
+    left = list(ids)
+    while left:
+        records = [_note(Note.CLAIM, shard, last.get(shard), 1, parts) for shard in left]
+        outcomes = await write_until_known(parts, records)
+        refused = []
+        for shard, record, outcome in zip(left, records, outcomes, strict=True):
+            if outcome:
+                before = last.get(shard)
+                released = before is None or body_of(before).note is Note.RELEASE
+                claimed.append(Claimed(shard, record, released))
+            else:
+                refused.append(shard)
+        # The old incarnation may have taken the number, being alive: then again. A newer claim is left its shard.
+        last = await parts.journal.last_records(refused) if refused else {}
+        left = [shard for shard in refused if _epoch(last.get(shard)) == epochs[shard]]
     return claimed
+
+
+def _epoch(record: Record | None) -> int:
+    return record.epoch if record else 0
 
 
 def _note(note: Note, shard: ShardId, last: Record | None, epochs: int, parts: Parts) -> Record:
