@@ -92,6 +92,7 @@ class HostActor:
             region.post,
             furnishing.wrote,
         )
+        self._way.here = self._host
         self._mailroom = Mailroom(self._host.lease.owner, self._host.accept)
         await self._host.start()
         await self._way.start()

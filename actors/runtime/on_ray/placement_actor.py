@@ -34,6 +34,7 @@ class PlacementActor:
         self._answered: dict[str, float] = {}
         self._moving = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()
 
     def _up(self) -> None:
         """The first call starts the looking after, in the actor's event loop; callers come at least once a second."""
@@ -48,8 +49,7 @@ class PlacementActor:
     async def settle(self) -> None:
         """Returns once every shard is with a host; the caller sets the deadline."""
         self._up()
-        while len(self._table) < len(self._shards):
-            await asyncio.sleep(0.05)
+        await self._settled.wait()
 
     async def stop(self) -> None:
         """Ends all hosts in order, the first one last, since the flows run beside it."""
@@ -130,6 +130,8 @@ class PlacementActor:
             if self._table.get(shard) != host:
                 self._table[shard] = host
                 self._version += 1
+        if len(self._table) == len(self._shards):
+            self._settled.set()
 
     def _give_up_the_silent(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -7,8 +7,11 @@ from typing import Any
 
 import ray
 
+from actors.runtime.host import Host
+from actors.runtime.in_process import NearLink
 from actors.runtime.on_ray.link import RayLink
 from actors.runtime.placement import Table
+from actors.runtime.ports import Link
 from actors.runtime.tasks import Tasks
 
 _log = logging.getLogger("troupe.runtime")
@@ -20,9 +23,10 @@ CALL_SECONDS = 5.0
 
 
 class RayWay:
-    """Keeps a copy of the table, renewed when asked and once a second."""
+    """Keeps a copy of the table, renewed when asked and once a second. `here`: the host of this process, if any."""
 
     def __init__(self, caller: str, tasks: Tasks) -> None:
+        self.here: Host | None = None
         self._caller = caller
         self._tasks = tasks
         self._table = Table(0, {})
@@ -38,7 +42,9 @@ class RayWay:
             await asyncio.sleep(REFRESH_EVERY)
             await self.refresh()
 
-    def link(self, kind: str, shard: int) -> RayLink | None:
+    def link(self, kind: str, shard: int) -> Link | None:
+        if self.here is not None and (kind, shard) in self.here.shards:
+            return NearLink(self.here)
         host = self._table.hosts.get((kind, shard))
         if host is None:
             return None
