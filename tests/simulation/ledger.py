@@ -1,0 +1,41 @@
+"""What callers were told, so that it can be held against what is so: acknowledged replies, and versions seen."""
+
+from typing import NamedTuple
+
+from actors.decision import Message
+from actors.runtime.wire import encode
+from tests.simulation.world import World
+
+EntityId = tuple[str, str]
+
+
+class Told(NamedTuple):
+    reply: bytes
+    version: int
+
+
+class Ledger:
+    """`told`: the first reply to each command id. `floor`: the highest version of an entity that anyone was told of."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.told: dict[tuple[str, str, str], Told] = {}
+        self.floors: dict[EntityId, int] = {}
+        self.answers = 0
+
+    def floor(self, kind: str, entity: str) -> int:
+        return self.floors.get((kind, entity), 0)
+
+    def heard(self, kind: str, entity: str, version: int, floor: int, what: str) -> None:
+        """Somebody learned a version; what he asked before he asked is `floor`."""
+        self.answers += 1
+        if version < floor:
+            self._world.violate(f"{what} of {kind}/{entity} answered version {version} after {floor} was acknowledged")
+        self.floors[kind, entity] = max(version, self.floors.get((kind, entity), 0))
+
+    def replied(self, kind: str, entity: str, command_id: str, reply: Message, version: int) -> None:
+        """The same command id must always be told the same."""
+        told = Told(encode(reply), version)
+        before = self.told.setdefault((kind, entity, command_id), told)
+        if before != told:
+            self._world.violate(f"command {command_id} of {kind}/{entity} was told {before}, then {told}")

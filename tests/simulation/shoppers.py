@@ -1,0 +1,189 @@
+"""Shoppers and staff, each from a seed: what people do to a shop, and more of it at once than they would."""
+
+import asyncio
+
+from actors import cart, order, stock
+from actors.pricing import Price, Shipping, Terms
+from tests.simulation.callers import Person
+from tests.simulation.clock import EPOCH
+from tests.simulation.gateway import MEANS, SimulatedGateway
+
+SKUS = ("apple", "berry", "cherry", "date")
+HOT = "berry"
+"""Of this one there are only a few."""
+
+STOCKED = {"apple": 60, HOT: 4, "cherry": 12, "date": 0}
+PRICES = {sku: Price(sku, sku.title(), 100 * (place + 1), version=1) for place, sku in enumerate(SKUS)}
+TERMS = Terms("EUR", 2_000, True, Shipping("standard", "Standard", 490, None))
+
+
+class Shop:
+    """What the people of one simulation share. `orders`: those that a caller was told of, with their carts."""
+
+    def __init__(self, gateway: SimulatedGateway) -> None:
+        self.gateway = gateway
+        self.orders: dict[str, str] = {}
+        self.checked_out: dict[str, None] = {}
+        self.stocked: dict[str, int] = {}
+
+
+class Shopper:
+    """One shopper with one or two devices on one cart."""
+
+    def __init__(self, shop: Shop, devices: list[Person], number: int) -> None:
+        self.shop = shop
+        self.devices = devices
+        self.chance = devices[0].world.stream("shopper", number)
+        self.guest = self.chance.random() < 0.3
+        self.cart = f"g-{number}" if self.guest else f"user{number}"
+        self.number = number
+        self.new = len(devices) == 1
+
+    async def shop_around(self) -> None:
+        await asyncio.gather(*(self._use(device) for device in self.devices))
+        if self.guest and self.chance.random() < 0.6:
+            device = self.devices[0]
+            into = f"user{self.number + 100}"
+            await device.ask("cart", self.cart, cart.Merge(into), device.key())
+            await device.ask("cart", into, cart.Clear())
+            await device.read("cart", into)
+
+    async def _use(self, device: Person) -> None:
+        chance = device.chance
+        for _ in range(chance.randint(1, 2)):
+            await device.idle(4.0)
+            skus = list(SKUS[:3] if chance.random() < 0.9 else SKUS)
+            chance.shuffle(skus)
+            for sku in skus[: chance.randint(1, 3)]:
+                await self._fill(device, sku)
+            await self._check_out(device)
+
+    async def _fill(self, device: Person, sku: str) -> None:
+        chance = device.chance
+        key = device.key() if chance.random() < 0.8 else None
+        command = cart.AddLine(sku, chance.randint(1, 2), PRICES[sku])
+        new, self.new = self.new, False
+        answer = await device.ask("cart", self.cart, command, key, creates=new)
+        if key is not None and chance.random() < 0.2:
+            await device.ask("cart", self.cart, command, key)
+        if answer is not None and isinstance(answer.reply, cart.CartView) and answer.reply.lines:
+            line = chance.choice(answer.reply.lines)
+            if chance.random() < 0.2:
+                await device.ask("cart", self.cart, cart.ChangeLine(line.id, line.quantity))
+            elif chance.random() < 0.1:
+                await device.ask("cart", self.cart, cart.RemoveLine(line.id), device.key())
+        if chance.random() < 0.4:
+            await device.read("cart", self.cart)
+        await device.idle(0.3)
+
+    async def _check_out(self, device: Person) -> None:
+        chance = device.chance
+        order_id = f"{EPOCH + int(device.world.loop.time() * 1000):014d}-{device.name}"
+        command = cart.CheckOut(
+            order_id=order_id,
+            owner=self.cart,
+            contact_id=f"contact-{self.number}",
+            terms=TERMS,
+            method="cash_on_delivery" if chance.random() < 0.15 else "card",
+            payment_reference=chance.choice(MEANS),
+            prices=PRICES,
+            deadline=chance.choice((5_000, 15_000, 40_000)),
+        )
+        key = device.key()
+        self.shop.orders[order_id] = self.cart
+        follow = chance.random() < 0.5
+        if chance.random() < 0.2:
+            await device.ask("cart", self.cart, _without_prices(command), key, tries=1)
+        answer = await device.ask("cart", self.cart, command, key, follow=follow)
+        if answer is not None and isinstance(answer.reply, cart.CheckedOut | order.OrderView):
+            self.shop.checked_out[order_id] = None
+            if follow:
+                again = await device.ask("cart", self.cart, command, key)
+                if again is not None and not isinstance(again.reply, cart.CheckedOut):
+                    device.world.violate(f"a checkout to {order_id} was told {again.reply} the second time")
+            await self._see_through(device, order_id)
+
+    async def _see_through(self, device: Person, order_id: str) -> None:
+        """What a shopper may do while an order is under way."""
+        chance = device.chance
+        if chance.random() < 0.15:
+            await device.ask("order", order_id, order.Cancel("customer"), device.key())
+        for _ in range(chance.randint(1, 4)):
+            answer = await device.watch("order", order_id, chance.uniform(0.5, 5.0))
+            if answer is None or not isinstance(answer.reply, order.OrderView):
+                continue
+            view = answer.reply
+            if view.next_action is not None and chance.random() < 0.7:
+                self.shop.gateway.act(order_id, chance.random() < 0.7)
+            elif view.payment_status in ("failed", "action_required", "processing") and chance.random() < 0.6:
+                command = order.PayAgain("card", chance.choice(MEANS))
+                await device.ask("order", order_id, command, device.key())
+            elif chance.random() < 0.15:
+                await device.ask("order", order_id, order.Cancel("customer"), device.key())
+            await device.idle(2.0)
+
+
+def _without_prices(command: cart.CheckOut) -> cart.CheckOut:
+    return cart.CheckOut(
+        command.order_id,
+        command.owner,
+        command.contact_id,
+        command.terms,
+        command.method,
+        command.payment_reference,
+        {},
+        command.deadline,
+    )
+
+
+class Staff:
+    """Fills the shelves, packs and ships, gives money back."""
+
+    def __init__(self, shop: Shop, person: Person) -> None:
+        self.shop = shop
+        self.person = person
+
+    async def stock_up(self) -> None:
+        for sku, units in STOCKED.items():
+            if units:
+                await self._receive(sku, units)
+
+    async def _receive(self, sku: str, units: int) -> None:
+        await self.person.ask("stock", sku, stock.Receive(units), self.person.key(), tries=60)
+
+    async def work(self, seconds: float) -> None:
+        person, chance = self.person, self.person.chance
+        until = person.world.loop.time() + seconds
+        while person.world.loop.time() < until:
+            await person.idle(2.0)
+            if chance.random() < 0.1:
+                await self._receive(chance.choice(SKUS), chance.randint(1, 3))
+            elif chance.random() < 0.05:
+                await person.ask(
+                    "stock", chance.choice(SKUS), stock.Correct(chance.randint(0, 20), "count"), person.key()
+                )
+            elif self.shop.checked_out:
+                await self._handle(chance.choice(list(self.shop.checked_out)))
+
+    async def _handle(self, order_id: str) -> None:
+        person, chance = self.person, self.person.chance
+        answer = await person.read("order", order_id)
+        if answer is None or not isinstance(answer.reply, order.OrderView):
+            return
+        match answer.reply.status:
+            case "confirmed" if chance.random() < 0.2:
+                await person.ask("order", order_id, order.Cancel("staff"), person.key())
+            case "confirmed":
+                await person.ask("order", order_id, order.Pack(), person.key())
+            case "packed":
+                await person.ask("order", order_id, order.Ship("post", "1Z"), person.key())
+            case "shipped":
+                await person.ask("order", order_id, order.Deliver(), person.key())
+            case _:
+                return
+        if chance.random() < 0.3 and answer.reply.paid:
+            line = chance.choice(answer.reply.lines)
+            lines = {line.sku: 1} if chance.random() < 0.5 else {}
+            amount = None if lines else chance.randint(1, 200)
+            refund = order.Refund(person.key(), amount, lines, "goodwill")
+            await person.ask("order", order_id, refund, person.key())
