@@ -12,7 +12,7 @@ from locust import FastHttpUser, between, task
 
 RUNNING = ("placed", "reserved")
 POLLS = 40
-CARDS = ("pm_card_visa",) * 9 + ("pm_card_visa_chargeDeclined",)
+CARDS = ("pm_card_visa",) * 9 + ("pm_card_chargeDeclined",)
 SORTS = ("name", "price", "-price", "newest")
 
 
