@@ -147,7 +147,8 @@ class Catalog:
 
     async def note_availabilities(self, notes: Sequence[tuple[str, int, int]]) -> None:
         """`note_availability` for many (sku, available, version), in one transaction."""
-        await self._write(partial(self._store.note_availability, notes))
+        # Not a write that makes others forget: it comes all the time, and prices do not depend on it.
+        await self._run(partial(self._store.note_availability, notes))
 
     async def changed_since(self, number: int, limit: int = 500) -> tuple[int, list[Product]]:
         """Products changed after change `number`, oldest change first, and the number of the last change of all.

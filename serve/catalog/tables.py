@@ -1,6 +1,7 @@
 """The tables of the catalogue's database, and how it is opened."""
 
 import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import (
@@ -106,8 +107,20 @@ def open_engine(url: str, connections: int) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
     connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous=FULL")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that open a new file at once can collide here, and SQLite does not apply the busy timeout to this.
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

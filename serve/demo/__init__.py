@@ -1,0 +1,1 @@
+"""The demo shop: Fieldfare, things for house and garden."""

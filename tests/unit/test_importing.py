@@ -1,15 +1,20 @@
 """Files of products in and out: what is kept, what is refused and why, and that nothing is lost on the way back."""
 
 import io
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from serve.catalog.importing import BATCH, Progress, export_products, import_products, receive
 from serve.catalog.rows import FileRefused, Format
 from serve.catalog.schemas import ProductChange, ProductDraft
 from serve.catalog.service import Catalog
+from serve.cli.catalog import StockNotReceived, receives_stock, register
 
 
 @pytest.fixture
@@ -192,3 +197,52 @@ async def test_stock_is_received_to_the_last_item_or_the_error_is_told() -> None
     with pytest.raises(TimeoutError, match="k7 7"):
         await receive([(f"S{n}", n, f"k{n}") for n in range(40)], take)
     assert sorted(got) == sorted(f"S{n}" for n in range(40) if n != 7)
+
+
+def command() -> typer.Typer:
+    app = typer.Typer()
+    register(app)
+    return app
+
+
+def test_the_command_imports_and_exports_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_DATA_DIR", str(tmp_path / "data"))
+    source, copy = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("sku,name,category,price,stock\nA,Mug,Mugs,12.50,4\nB,Mug,Mugs,x,\n", encoding="utf-8")
+    imported_one = CliRunner().invoke(command(), ["catalog", "import", str(source), "--no-stock"])
+    assert imported_one.exit_code == 3
+    assert "line 3: B price: 'x' is not a decimal number" in imported_one.output
+    assert "1 products created, 0 changed, 0 as before, 1 lines refused." in imported_one.output
+    assert CliRunner().invoke(command(), ["catalog", "export", str(copy)]).exit_code == 0
+    assert json.loads(copy.read_text(encoding="utf-8"))["price"] == "12.50"
+    assert CliRunner().invoke(command(), ["catalog", "import", str(copy), "--no-stock"]).exit_code == 0
+
+
+def test_the_command_says_what_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_DATA_DIR", str(tmp_path / "data"))
+    source = tmp_path / "in.xls"
+    source.write_text("sku", encoding="utf-8")
+    assert CliRunner().invoke(command(), ["catalog", "import", str(source)]).exit_code == 2
+    without_shop = CliRunner().invoke(command(), ["catalog", "import", str(source), "--format", "csv"])
+    assert without_shop.exit_code == 1
+    assert "No shop runs on" in without_shop.output
+    lacking = CliRunner().invoke(command(), ["catalog", "import", str(source), "--format", "csv", "--no-stock"])
+    assert lacking.exit_code == 1
+    assert "The header lacks name, category, price or price_minor." in lacking.output.replace("\n", " ")
+    assert CliRunner().invoke(command(), ["catalog", "export", "--data", str(tmp_path / "none")]).exit_code == 1
+
+
+async def test_units_go_to_the_shop_under_their_key_and_wait_while_it_is_busy() -> None:
+    asked: list[tuple[str, str, bytes]] = []
+
+    def shop(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.path, request.headers["idempotency-key"], request.content))
+        if request.url.path.endswith("/NO/receipts"):
+            return httpx.Response(404, json={"code": "unknown_sku"})
+        return httpx.Response(503, headers={"retry-after": "0"}) if len(asked) == 1 else httpx.Response(200, json={})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(shop), base_url="http://shop") as client:
+        await receives_stock(client)("A", 4, "import/x/A")
+        with pytest.raises(StockNotReceived, match="NO: 404 .*unknown_sku"):
+            await receives_stock(client)("NO", 1, "k")
+    assert asked[:2] == [("/api/admin/stock/A/receipts", "import/x/A", b'{"quantity":4}')] * 2
