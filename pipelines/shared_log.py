@@ -57,7 +57,8 @@ class SharedLog:
             self._waiting = asyncio.create_task(self._inner.wait(self._to, seconds), name="event-log-wait")
         # Shielded: a flow that stops must not end the wait of the others.
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._waiting), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._waiting)
 
     async def close(self) -> None:
         """End the wait that is under way; the inner log is its owner's to close."""

@@ -107,8 +107,10 @@ class WebhookSender:
             except Exception:
                 log.exception("webhooks: a turn failed")
                 pause = IDLE_S
+            # Not wait_for: on Python 3.11 it can swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
     async def _turn(self) -> float:
         """Send what is due; seconds until the next look. A second process may plan something in the same file."""

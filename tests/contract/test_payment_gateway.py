@@ -1,0 +1,159 @@
+"""What every payment gateway must do, run against each adapter of the port. Stripe's has no server here yet."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from serve.payments.gateway.base import (
+    GatewayRejected,
+    GatewayTimeout,
+    GatewayUnavailable,
+    IntentState,
+    PaymentGateway,
+    RefundState,
+)
+from serve.payments.gateway.book import GatewayBook
+from serve.payments.gateway.calls import Call, Reply
+from serve.payments.gateway.client import GatewayClient
+from serve.payments.gateway.desk import GatewayDesk
+
+GOOD, DECLINED, LOST = "pm_card_visa", "pm_card_chargeDeclined", "pm_timeout_after_charge"
+
+
+async def ignore(body: bytes, signature: str) -> bool:
+    return True
+
+
+@pytest.fixture(params=["test gateway, in process"])
+async def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[PaymentGateway]:
+    desk = GatewayDesk(GatewayBook(tmp_path / "gateway.db"), secret="s", deliver=ignore)
+    client = GatewayClient(desk.carry_out)
+    yield client
+    await client.close()
+    await desk.stop()
+
+
+async def confirm(gateway: PaymentGateway, intent: str, attempt: int, reference: str = GOOD) -> IntentState:
+    key = f"{intent}/attempt/{attempt}"
+    return await gateway.confirm(intent, key=key, method="card", reference=reference, return_url="https://shop/back")
+
+
+async def test_paying(gateway: PaymentGateway) -> None:
+    assert await gateway.look_up("s1") is None
+    made = await gateway.create_intent("s1", 1999, "EUR")
+    assert (made.status, made.session, made.amount, made.currency) == ("requires_payment_method", "s1", 1999, "EUR")
+    assert await gateway.create_intent("s1", 1999, "EUR") == made
+    paid = await confirm(gateway, made.id, 1)
+    assert (paid.status, paid.captured) == ("succeeded", 1999)
+    assert await gateway.look_up("s1") == paid
+    assert await gateway.cancel(made.id) == paid
+
+
+async def test_declined_then_paid(gateway: PaymentGateway) -> None:
+    made = await gateway.create_intent("s1", 1999, "EUR")
+    declined = await confirm(gateway, made.id, 1, DECLINED)
+    assert (declined.status, declined.code, declined.captured) == ("requires_payment_method", "card_declined", 0)
+    assert (await confirm(gateway, made.id, 2)).captured == 1999
+    assert await confirm(gateway, made.id, 1, DECLINED) == declined
+
+
+async def test_a_lost_answer_is_had_by_asking_again(gateway: PaymentGateway) -> None:
+    made = await gateway.create_intent("s1", 1999, "EUR")
+    with pytest.raises(GatewayTimeout):
+        await confirm(gateway, made.id, 1, LOST)
+    assert (await confirm(gateway, made.id, 1, LOST)).captured == 1999
+
+
+async def test_cancelling(gateway: PaymentGateway) -> None:
+    made = await gateway.create_intent("s1", 1999, "EUR")
+    assert (await gateway.cancel(made.id)).status == "canceled"
+    assert (await gateway.cancel(made.id)).status == "canceled"
+    assert (await confirm(gateway, made.id, 1)).captured == 0
+
+
+async def test_refunding(gateway: PaymentGateway) -> None:
+    made = await gateway.create_intent("s1", 1999, "EUR")
+    await confirm(gateway, made.id, 1)
+    refunds = [await gateway.refund(made.id, refund_id="r1", amount=1500) for _ in range(2)]
+    assert refunds == [RefundState("r1", 1500, True)] * 2
+    assert (await gateway.refund(made.id, refund_id="r2", amount=500)).ok is False
+    found = await gateway.look_up("s1")
+    assert found is not None
+    assert found.refunded == 1500
+
+
+async def test_what_is_never_carried_out(gateway: PaymentGateway) -> None:
+    await gateway.create_intent("s1", 1999, "EUR")
+    with pytest.raises(GatewayRejected) as reused:
+        await gateway.create_intent("s1", 5, "EUR")
+    assert reused.value.code == "idempotency_key_reused"
+    with pytest.raises(GatewayRejected) as unknown:
+        await confirm(gateway, "pi_none", 1)
+    assert unknown.value.code == "no_such_intent"
+
+
+async def test_many_at_once_with_one_key_are_one(gateway: PaymentGateway) -> None:
+    made = await asyncio.gather(*(gateway.create_intent("s1", 1999, "EUR") for _ in range(50)))
+    assert len({intent.id for intent in made}) == 1
+    paid = await asyncio.gather(*(confirm(gateway, made[0].id, n) for n in range(50)))
+    assert {intent.captured for intent in paid} == {1999}
+
+
+# The client's own part: deadlines, batches, a desk that is away.
+
+
+async def test_a_deadline_is_kept_and_others_go_on() -> None:
+    gate = asyncio.Event()
+
+    async def slow(calls: Sequence[Call]) -> Sequence[Reply]:
+        await gate.wait()
+        return [Reply() for _ in calls]
+
+    client = GatewayClient(slow)
+    with pytest.raises(GatewayTimeout):
+        await client.look_up("s1", seconds=0.01)
+    others = [asyncio.create_task(client.look_up("s1")) for _ in range(2)]
+    await asyncio.sleep(0)
+    others[0].cancel()
+    gate.set()
+    assert await asyncio.wait_for(others[1], 10) is None
+    await client.close()
+
+
+async def test_calls_gather_while_a_batch_is_on_its_way() -> None:
+    sizes: list[int] = []
+
+    async def counting(calls: Sequence[Call]) -> Sequence[Reply]:
+        sizes.append(len(calls))
+        await asyncio.sleep(0)
+        return [Reply() for _ in calls]
+
+    client = GatewayClient(counting)
+    await asyncio.gather(*(client.look_up("s1") for _ in range(600)))
+    assert sizes == [256, 256, 88]
+
+
+async def test_a_desk_that_is_away_is_unavailable() -> None:
+    async def away(calls: Sequence[Call]) -> Sequence[Reply]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    client = GatewayClient(away)
+    with pytest.raises(GatewayUnavailable):
+        await client.look_up("s1")
+
+
+async def test_closing_ends_what_waits() -> None:
+    async def never(calls: Sequence[Call]) -> Sequence[Reply]:
+        await asyncio.Event().wait()
+        return []
+
+    client = GatewayClient(never)
+    waiting = asyncio.create_task(client.look_up("s1"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(GatewayUnavailable):
+        await waiting

@@ -1,0 +1,130 @@
+"""Effects of payment sessions: requests in, what the gateway said out."""
+
+import pytest
+
+from actors import payment
+from actors.decision import Done
+from serve.payments.effects import PaymentEffects, outcome
+from serve.payments.gateway.base import (
+    GatewayRejected,
+    GatewayTimeout,
+    IntentState,
+    RefundState,
+    Status,
+)
+
+
+class ScriptedGateway:
+    """Answers with `answer`, or raises it; notes what it was asked."""
+
+    def __init__(self, answer: IntentState | RefundState | Exception | None) -> None:
+        self.answer = answer
+        self.asked: list[tuple[object, ...]] = []
+
+    def _say(self, *asked: object) -> IntentState | RefundState | None:
+        self.asked.append(asked)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def _intent(self, *asked: object) -> IntentState:
+        said = self._say(*asked)
+        assert isinstance(said, IntentState)
+        return said
+
+    async def create_intent(self, session: str, amount: int, currency: str, *, seconds: float = 5.0) -> IntentState:
+        return self._intent("create", session, amount, currency)
+
+    async def confirm(
+        self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
+    ) -> IntentState:
+        return self._intent("confirm", intent, key, method, reference, return_url)
+
+    async def look_up(self, session: str, *, seconds: float = 5.0) -> IntentState | None:
+        said = self._say("look_up", session)
+        assert not isinstance(said, RefundState)
+        return said
+
+    async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
+        return self._intent("cancel", intent)
+
+    async def refund(self, intent: str, *, refund_id: str, amount: int, seconds: float = 5.0) -> RefundState:
+        said = self._say("refund", intent, refund_id, amount)
+        assert isinstance(said, RefundState)
+        return said
+
+
+def state(status: Status, **known: object) -> IntentState:
+    return IntentState("pi", "s", 10, "EUR", status, **known)  # type: ignore[arg-type]
+
+
+CREATE = payment.CreateIntent("s", 10, "EUR")
+CONFIRM = payment.ConfirmIntent("s", "pi", 2, "card", "pm_card_visa")
+LOOK = payment.LookUp("s", "pi", 4)
+CANCEL = payment.CancelIntent("s", "pi")
+REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3)
+
+
+@pytest.mark.parametrize(
+    ("intent", "expected"),
+    [
+        (state("succeeded", captured=10), payment.Outcome("succeeded", captured=10)),
+        (state("requires_payment_method", code="card_declined"), payment.Outcome("failed", code="card_declined")),
+        (state("requires_payment_method"), payment.Outcome("failed", code="payment_method_missing")),
+        (
+            state("requires_action", action_type="three_d_secure", action_url="/page"),
+            payment.Outcome("requires_action", action_type="three_d_secure", action_url="/page"),
+        ),
+        (state("processing"), payment.Outcome("processing")),
+        (state("canceled"), payment.Outcome("canceled")),
+    ],
+)
+def test_outcomes(intent: IntentState, expected: payment.Outcome) -> None:
+    assert outcome(intent) == expected
+
+
+async def test_each_request_asks_the_gateway_under_its_key() -> None:
+    paid = state("succeeded", captured=10)
+    gateway = ScriptedGateway(paid)
+    effects = PaymentEffects(gateway, "https://shop/api/payments/{id}/return")
+    assert await effects.run(CREATE) == payment.IntentCreated("pi")
+    assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, outcome(paid))
+    assert await effects.run(LOOK) == payment.LookedUp(4, outcome(paid))
+    assert await effects.run(CANCEL) == payment.Cancelled(outcome(paid))
+    gateway.answer = RefundState("s/refund/r1/3", 7, True)
+    assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, True)
+    assert gateway.asked == [
+        ("create", "s", 10, "EUR"),
+        ("confirm", "pi", "s/attempt/2", "card", "pm_card_visa", "https://shop/api/payments/s/return"),
+        ("look_up", "s"),
+        ("cancel", "pi"),
+        ("refund", "pi", "s/refund/r1/3", 7),
+    ]
+
+
+async def test_refusals_are_answers() -> None:
+    effects = PaymentEffects(ScriptedGateway(GatewayRejected("amount_too_small", "no")))
+    assert await effects.run(CREATE) == payment.IntentRefused("amount_too_small")
+    assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, payment.Outcome("failed", code="amount_too_small"))
+    assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, False, "amount_too_small")
+    refused = PaymentEffects(ScriptedGateway(RefundState("s/refund/r1/3", 7, False, "expired_card")))
+    assert await refused.run(REFUND) == payment.RefundAnswered("r1", 3, False, "expired_card")
+
+
+@pytest.mark.parametrize("request_", [CREATE, CONFIRM, LOOK, CANCEL, REFUND])
+async def test_silence_is_no_answer(request_: payment.EFFECTS) -> None:
+    with pytest.raises(GatewayTimeout):
+        await PaymentEffects(ScriptedGateway(GatewayTimeout("late"))).run(request_)
+
+
+async def test_an_intent_that_is_not_found_is_no_answer() -> None:
+    with pytest.raises(GatewayRejected, match="no_such_intent"):
+        await PaymentEffects(ScriptedGateway(None)).run(LOOK)
+    with pytest.raises(TypeError):
+        await PaymentEffects(ScriptedGateway(None)).run(Done())
+
+
+async def test_no_reference_is_none() -> None:
+    gateway = ScriptedGateway(state("processing"))
+    await PaymentEffects(gateway).run(payment.ConfirmIntent("s", "pi", 1, "wallet", ""))
+    assert gateway.asked == [("confirm", "pi", "s/attempt/1", "wallet", None, "/api/payments/s/return")]
