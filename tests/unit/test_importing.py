@@ -243,6 +243,6 @@ async def test_units_go_to_the_shop_under_their_key_and_wait_while_it_is_busy() 
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(shop), base_url="http://shop") as client:
         await receives_stock(client)("A", 4, "import/x/A")
-        with pytest.raises(StockNotReceived, match="NO: 404 .*unknown_sku"):
+        with pytest.raises(StockNotReceived, match=r"NO: 404 .*unknown_sku"):
             await receives_stock(client)("NO", 1, "k")
     assert asked[:2] == [("/api/admin/stock/A/receipts", "import/x/A", b'{"quantity":4}')] * 2
