@@ -145,7 +145,8 @@ class SqlJournal(Journal):
         except SQLAlchemyError:
             # Also a commit whose answer was lost: only writing again can tell.
             return [Unknown() if outcome is None else outcome for outcome in outcomes]
-        return [outcome or Unknown() for outcome in outcomes]
+        # Not `or`: an outcome without fields is an empty tuple, so false.
+        return [Unknown() if outcome is None else outcome for outcome in outcomes]
 
     def _insert(self, connection: Connection, some: list[Record]) -> int:
         first = int(connection.exec_driver_sql("SELECT COALESCE(MAX(position), 0) FROM records").scalar_one()) + 1
