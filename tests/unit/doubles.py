@@ -238,7 +238,8 @@ class MemoryJournal(Journal):
     async def revoke(self, owner: str, shards: Sequence[tuple[str, int, int]]) -> tuple[int, int]:
         await self._asked("revoke", owner)
         if owner in self.leases:
-            self.revocations.setdefault(owner, []).extend(shards)
+            told = self.revocations.setdefault(owner, [])
+            told.extend(one for one in shards if one not in told)
         return self.now(), self.leases.get(owner, 0)
 
     async def end_lease(self, owner: str) -> None:

@@ -1,0 +1,46 @@
+"""The adapters of the journal port. Add one here, and the whole contract is asked of it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from actors.journal.base import Journal
+from actors.journal.sql import SqlJournal
+from tests.simulation.database import Database
+from tests.simulation.journal import SimulatedJournal
+from tests.unit.doubles import FakeClock, MemoryJournal
+
+# Two connections to one database, as an old and a new incarnation have them.
+Two = tuple[Journal, Journal]
+
+
+@asynccontextmanager
+async def sqlite(folder: Path) -> AsyncIterator[Two]:
+    path = str(folder / "journal.db")
+    one, two = SqlJournal(path), SqlJournal(path)
+    await one.setup()
+    await two.setup()
+    yield one, two
+    await one.close()
+    await two.close()
+
+
+@asynccontextmanager
+async def simulated(_: Path) -> AsyncIterator[Two]:
+    """Its faults are off: it must not be able to do what no real one can."""
+    database = Database(FakeClock().wall)
+    yield SimulatedJournal(database), SimulatedJournal(database)
+
+
+@asynccontextmanager
+async def in_memory(_: Path) -> AsyncIterator[Two]:
+    """The double on which the promises are tested."""
+    journal = MemoryJournal(FakeClock())
+    yield journal, journal
+
+
+ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Two]]] = {
+    "sqlite": sqlite,
+    "simulated": simulated,
+    "in memory": in_memory,
+}
