@@ -15,6 +15,7 @@ from actors.runtime.tasks import Tasks
 from serve.composing import Shop, front_of
 from serve.gateway.front import Front
 from serve.hosting import ShopHost, open_journal
+from serve.hosts import host_routes
 from serve.mailing import Mailing
 from serve.payments.gateway.actor import gateway_client
 from serve.settings import Settings
@@ -30,7 +31,7 @@ def build_front(settings: Settings) -> Front:
     way = RayWay(f"replica:{entropy.token().hex()}", tasks)
     region = Region(KINDS, way, clock, entropy, settings.shards)
     shop = Shop(settings, region, gateway_client(gateway(settings, NAMESPACE)))
-    return front_of(shop, way.start, tasks.close)
+    return front_of(shop, way.start, tasks.close, (host_routes(),))
 
 
 def build_whole(settings: Settings) -> Front:

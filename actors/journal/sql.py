@@ -49,6 +49,12 @@ _COLUMNS = (
     records.c.command_id,
     records.c.body,
 )
+# What is asked for each entity that wakes up is said to the driver as it is.
+_SNAPSHOT = "SELECT kind, entity, version, state FROM snapshots WHERE kind = ? AND entity = ?"
+_HISTORY = (
+    "SELECT record_id, kind, shard, seq, epoch, entity, version, command_id, body FROM records "
+    "WHERE kind = ? AND entity = ? AND version > ? ORDER BY version"
+)
 _NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
 
 
@@ -218,20 +224,10 @@ class SqlJournal(Journal):
 
     async def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
         def read(connection: Connection) -> tuple[Snapshot | None, list[Record]]:
-            row = connection.execute(
-                select(snapshots).where(snapshots.c.kind == kind, snapshots.c.entity == entity)
-            ).first()
+            row = connection.exec_driver_sql(_SNAPSHOT, (kind, entity)).first()
             snapshot = Snapshot(*row) if row is not None else None
-            rows = connection.execute(
-                select(*_COLUMNS)
-                .where(
-                    records.c.kind == kind,
-                    records.c.entity == entity,
-                    records.c.version > (snapshot.version if snapshot else 0),
-                )
-                .order_by(records.c.version)
-            )
-            return snapshot, [_record(r) for r in rows]
+            after = snapshot.version if snapshot else 0
+            return snapshot, [_record(r) for r in connection.exec_driver_sql(_HISTORY, (kind, entity, after))]
 
         return await self._read(read)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from actors.decision import Message
 from actors.runtime.kind import Kind, shard_of
@@ -108,18 +109,21 @@ class Region:
                 envelope.seconds = max(0.0, until - GRACE - self._clock.monotonic())
 
     async def _once(self, envelope: Envelope, seconds: float) -> Result:
-        answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-
-        def done(result: Result) -> None:
-            # The caller may have hung up meanwhile.
-            if not answered.done():
-                answered.set_result(result)
-
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Result] = loop.create_future()
+        done = partial(_settle, answered)
         self.post(envelope, done)
         if answered.done():
             return answered.result()
+        # A timer of the loop costs a fraction of a timeout block, and this is asked thousands of times a second.
+        late = loop.call_later(max(seconds, 0.001), done, _UNREACHABLE)
         try:
-            async with asyncio.timeout(max(seconds, 0.001)):
-                return await answered
-        except TimeoutError:
-            return _UNREACHABLE
+            return await answered
+        finally:
+            late.cancel()
+
+
+def _settle(answered: asyncio.Future[Result], result: Result) -> None:
+    """The caller may have hung up, or been told that nobody answers."""
+    if not answered.done():
+        answered.set_result(result)

@@ -2,11 +2,14 @@
 
 import typer
 
-from serve.cli import running
+from serve.cli import catalog, hosts, running, staff
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
 app.command()(running.stop)
+app.add_typer(staff.app, name="staff")
+app.add_typer(hosts.app, name="hosts")
+catalog.register(app)
 
 
 if __name__ == "__main__":
