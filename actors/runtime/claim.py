@@ -47,7 +47,7 @@ async def take_over(ids: Sequence[ShardId], owner: str, kinds: dict[str, Kind], 
 
 
 async def _claim(ids: Sequence[ShardId], parts: Parts) -> list[Claimed]:
-    last = await parts.journal.last_records(ids)
+    last = await _last_records(ids, parts)
     epochs = {shard: _epoch(last.get(shard)) for shard in ids}
     claimed: list[Claimed] = []
     left = list(ids)
@@ -63,9 +63,17 @@ async def _claim(ids: Sequence[ShardId], parts: Parts) -> list[Claimed]:
             else:
                 refused.append(shard)
         # The old incarnation may have taken the number, being alive: then again. A newer claim is left its shard.
-        last = await parts.journal.last_records(refused) if refused else {}
+        last = await _last_records(refused, parts) if refused else {}
         left = [shard for shard in refused if _epoch(last.get(shard)) == epochs[shard]]
     return claimed
+
+
+async def _last_records(ids: Sequence[ShardId], parts: Parts) -> dict[ShardId, Record]:
+    """Time goes on from them, also if the database's clock was set back since: it never runs backwards in a shard."""
+    last = await parts.journal.last_records(ids)
+    for record in last.values():
+        parts.time.reach(body_of(record).at)
+    return last
 
 
 def _epoch(record: Record | None) -> int:

@@ -30,6 +30,10 @@ class DatabaseTime:
         """The database said `now` (UTC, milliseconds) to a question asked at `asked` (monotonic)."""
         self._base, self._read = now, asked
 
+    def reach(self, at: int) -> None:
+        """Something happened at `at` (UTC, milliseconds): it is not earlier now."""
+        self._last = max(self._last, at)
+
     def now(self) -> int:
         now = self._base + int((self._clock.monotonic() - self._read) * 1000)
         self._last = max(self._last, now)
