@@ -41,6 +41,15 @@ class AddLine(Message, tag="AddLine/1", frozen=True):
     line: bool = False
 
 
+class AddLines(Message, tag="AddLines/1", frozen=True):
+    """Puts many lines in the cart at once, all or none, each as a line of its own, as a quotation lists them.
+
+    Refused as AddLine is; about.line: the first line that cannot be taken, from 0.
+    """
+
+    lines: tuple[AddLine, ...]
+
+
 class ChangeLine(Message, tag="ChangeLine/1", frozen=True):
     """Refused: no_such_line, bad_quantity (to take a line out there is RemoveLine)."""
 
@@ -102,6 +111,10 @@ class Returned(Message, tag="Returned/1", frozen=True):
 
 class LineAdded(Message, tag="LineAdded/1", frozen=True):
     line: Line
+
+
+class LinesAdded(Message, tag="LinesAdded/1", frozen=True):
+    lines: tuple[Line, ...]
 
 
 class LineChanged(Message, tag="LineChanged/1", frozen=True):
@@ -181,10 +194,11 @@ class CartState(msgspec.Struct, frozen=True):
     merged_into: str | None = None
 
 
-ClientCommand: TypeAlias = AddLine | ChangeLine | RemoveLine | Clear | CheckOut | Merge
+ClientCommand: TypeAlias = AddLine | AddLines | ChangeLine | RemoveLine | Clear | CheckOut | Merge
 COMMANDS: TypeAlias = ClientCommand | TakeLines | Confirmed | Returned
 EVENTS: TypeAlias = (
     LineAdded
+    | LinesAdded
     | LineChanged
     | LineRemoved
     | CartCleared
@@ -222,6 +236,8 @@ def apply(state: CartState, event: EVENTS) -> CartState:
     match event:
         case LineAdded(line):
             return replace(state, lines=(*state.lines, line), last_order=None)
+        case LinesAdded(lines):
+            return replace(state, lines=(*state.lines, *lines), last_order=None)
         case LineChanged(line):
             lines = tuple(line if other.id == line.id else other for other in state.lines)
             return replace(state, lines=lines, last_order=None)

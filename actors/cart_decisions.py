@@ -16,6 +16,7 @@ from actors.cart import (
     MAX_SLOTS,
     MAX_WHOLE_VIEW,
     AddLine,
+    AddLines,
     CartChanged,
     CartCheckedOut,
     CartCleared,
@@ -30,6 +31,7 @@ from actors.cart import (
     LineAdded,
     LineChanged,
     LineRemoved,
+    LinesAdded,
     LinesReturned,
     LinesTaken,
     Merge,
@@ -44,7 +46,7 @@ from actors.cart import (
     view,
     with_changes,
 )
-from actors.decision import Context, Decision, Send, refuse
+from actors.decision import Context, Decision, Refused, Send, refuse
 from actors.order import Place
 from actors.pricing import MAX_AMOUNT, MAX_QUANTITY, Line, Price, totals
 
@@ -61,6 +63,8 @@ def decide(state: CartState, command: COMMANDS, context: Context) -> Decision:
     match command:
         case AddLine():
             return _add(state, command, context)
+        case AddLines(lines):
+            return _add_all(state, lines, context)
         case ChangeLine():
             return _change(state, command)
         case RemoveLine(line_id):
@@ -75,33 +79,42 @@ def decide(state: CartState, command: COMMANDS, context: Context) -> Decision:
 
 
 def _add(state: CartState, command: AddLine, context: Context) -> Decision:
-    price, agreed = command.price, command.agreed
-    if price is None:
-        return refuse("unknown_sku", "There is no such product.", sku=command.sku)
-    if price.status == "gone":
-        return refuse("sku_gone", "This product is no longer sold.", skus=[command.sku])
-    if not 1 <= command.quantity <= MAX_QUANTITY:
-        return _bad_quantity()
-    if agreed is not None and not 0 <= agreed <= MAX_AMOUNT:
-        return refuse("bad_price", f"An agreed price is between 0 and {MAX_AMOUNT} minor units.")
-    unit_price = price.amount if agreed is None else agreed
-    fresh = Line(
-        context.new_id(),
-        price.sku,
-        price.name,
-        command.quantity,
-        unit_price,
-        agreed is not None,
-        price.tax_class,
-        price.version,
-    )
+    fresh = _fresh(command, context.new_id())
+    if isinstance(fresh, Refused):
+        return Decision(reply=fresh)
     same = None if command.line else _same(state.lines, fresh)
     if same is not None:
         joined = join(same, fresh)
         return _bad_quantity() if joined.quantity > MAX_QUANTITY else _changed(state, LineChanged(joined))
-    if len(state.lines) >= MAX_LINES:
-        return refuse("cart_full", f"A cart holds at most {MAX_LINES} lines.", limit=MAX_LINES)
-    return _changed(state, LineAdded(fresh))
+    return _changed(state, LineAdded(fresh)) if len(state.lines) < MAX_LINES else _full()
+
+
+def _add_all(state: CartState, commands: tuple[AddLine, ...], context: Context) -> Decision:
+    if len(state.lines) + len(commands) > MAX_LINES:
+        return _full()
+    lines: list[Line] = []
+    for place, command in enumerate(commands):
+        fresh = _fresh(command, context.new_id(place))
+        if isinstance(fresh, Refused):
+            return Decision(reply=replace(fresh, about={**fresh.about, "line": place}))
+        lines.append(fresh)
+    return _changed(state, LinesAdded(tuple(lines))) if lines else _changed(state)
+
+
+def _fresh(command: AddLine, line_id: str) -> Line | Refused:
+    """What is asked for as a line of its own."""
+    price, agreed = command.price, command.agreed
+    if price is None:
+        return Refused("unknown_sku", "There is no such product.", {"sku": command.sku})
+    if price.status == "gone":
+        return Refused("sku_gone", "This product is no longer sold.", {"skus": [command.sku]})
+    if not 1 <= command.quantity <= MAX_QUANTITY:
+        return Refused("bad_quantity", f"A quantity is between 1 and {MAX_QUANTITY}.", {"limit": MAX_QUANTITY})
+    if agreed is not None and not 0 <= agreed <= MAX_AMOUNT:
+        return Refused("bad_price", f"An agreed price is between 0 and {MAX_AMOUNT} minor units.")
+    unit_price = price.amount if agreed is None else agreed
+    is_agreed = agreed is not None
+    return Line(line_id, price.sku, price.name, command.quantity, unit_price, is_agreed, price.tax_class, price.version)
 
 
 def _change(state: CartState, command: ChangeLine) -> Decision:
@@ -225,3 +238,7 @@ def _no_such_line(line_id: str) -> Decision:
 
 def _bad_quantity() -> Decision:
     return refuse("bad_quantity", f"A quantity is between 1 and {MAX_QUANTITY}.", limit=MAX_QUANTITY)
+
+
+def _full() -> Decision:
+    return refuse("cart_full", f"A cart holds at most {MAX_LINES} lines.", limit=MAX_LINES)

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from actors.pricing import Shipping
 from actors.runtime.ports import Entities
+from serve.carts.admin_api import admin_cart_routes
 from serve.carts.api import cart_routes
 from serve.carts.seen import SeenSkus
 from serve.carts.service import Carts
@@ -67,9 +68,11 @@ class Shop:
         waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
         deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
         orders = Orders(entities, self.orders_store, prices, terms, seen, waiters, deadlines=deadlines)
+        carts = Carts(entities, prices, terms, self.tokens, seen)
         secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
         return [
-            cart_routes(Carts(entities, prices, terms, self.tokens, seen)),
+            cart_routes(carts),
+            admin_cart_routes(carts),
             order_routes(orders, entities, streams),
             admin_order_routes(orders, Stock(entities, prices)),
             catalog_routes(self.catalog),

@@ -4,7 +4,7 @@ from serve.carts.schemas import AddItem, CartBody, CartQuery, ChangeItem, MergeC
 from serve.carts.service import Carts
 from serve.gateway.lean import Request, Response, Routes, json
 
-_KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothing is done twice."}
+KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothing is done twice."}
 _CART = {
     "id": "g-6f1c8a0be6f94f0db0c6d0f0a7b1f7c2",
     "version": 1,
@@ -36,11 +36,12 @@ def cart_routes(carts: Carts) -> Routes:
     return routes
 
 
-def _answer(body: CartBody) -> Response:
+def answer(body: CartBody, status: int = 200) -> Response:
+    """A cart, and its guest token in a header too if it was just made."""
     headers = {"Cache-Control": "no-store"}
     if isinstance(body.guest_token, str):
         headers["X-Guest-Token"] = body.guest_token
-    return json(body, headers=headers)
+    return json(body, status, headers)
 
 
 def _add_line_routes(routes: Routes, carts: Carts) -> None:
@@ -49,49 +50,49 @@ def _add_line_routes(routes: Routes, carts: Carts) -> None:
         summary="Put a product in the cart",
         description="Without a token a new cart is made, and the answer has its guest token, also in X-Guest-Token.",
         body=AddItem,
-        headers=_KEY,
+        headers=KEY,
         answers={200: CartBody},
         problems=("unknown_sku", "sku_gone", "bad_quantity", "bad_price", "cart_full", "cart_merged"),
         example={"sku": "MUG-1", "quantity": 2},
         answer_examples={200: _CART},
     )
     async def add_item(request: Request) -> Response:
-        return _answer(await carts.add(request.principal, request.body, request))
+        return answer(await carts.add(request.principal, request.body, request))
 
     @routes.patch(
         "/api/cart/items/{id}",
         summary="Change a line's quantity",
         access="shopper",
         body=ChangeItem,
-        headers=_KEY,
+        headers=KEY,
         answers={200: CartBody},
         problems=("no_such_line", "bad_quantity", "cart_merged"),
         example={"quantity": 3},
     )
     async def change_item(request: Request) -> Response:
-        return _answer(await carts.change(request.principal, request.params["id"], request.body.quantity, request))
+        return answer(await carts.change(request.principal, request.params["id"], request.body.quantity, request))
 
     @routes.delete(
         "/api/cart/items/{id}",
         summary="Take a line out of the cart",
         access="shopper",
-        headers=_KEY,
+        headers=KEY,
         answers={200: CartBody},
         problems=("no_such_line", "cart_merged"),
     )
     async def remove_item(request: Request) -> Response:
-        return _answer(await carts.remove(request.principal, request.params["id"], request))
+        return answer(await carts.remove(request.principal, request.params["id"], request))
 
     @routes.delete(
         "/api/cart/items",
         summary="Take every line out of the cart",
         access="shopper",
-        headers=_KEY,
+        headers=KEY,
         answers={200: CartBody},
         problems=("cart_merged",),
     )
     async def clear(request: Request) -> Response:
-        return _answer(await carts.clear(request.principal, request))
+        return answer(await carts.clear(request.principal, request))
 
 
 def _add_cart_routes(routes: Routes, carts: Carts) -> None:
@@ -104,7 +105,7 @@ def _add_cart_routes(routes: Routes, carts: Carts) -> None:
         answer_examples={200: _CART},
     )
     async def read(request: Request) -> Response:
-        return _answer(await carts.read(request.principal, request.query.version))
+        return answer(await carts.read(request.principal, request.query.version))
 
     @routes.post(
         "/api/cart/merge",
@@ -112,9 +113,9 @@ def _add_cart_routes(routes: Routes, carts: Carts) -> None:
         description="After a login: the guest's lines move to the user's cart. Orders under way keep theirs.",
         access="user",
         body=MergeCart,
-        headers=_KEY,
+        headers=KEY,
         answers={200: CartBody},
         problems=("invalid_token", "cart_merged", "cannot_merge"),
     )
     async def merge(request: Request) -> Response:
-        return _answer(await carts.merge(request.principal, request.body.guest_token, request))
+        return answer(await carts.merge(request.principal, request.body.guest_token, request))

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from actors.cart import MAX_LINES
 from actors.pricing import MAX_AMOUNT, MAX_QUANTITY, Totals
 
 Sku = Annotated[str, Meta(min_length=1, max_length=64, description="The product's stock keeping unit")]
@@ -17,6 +18,12 @@ class AddItem(msgspec.Struct, frozen=True):
     sku: Sku
     quantity: Quantity = 1
     agreed_price: Annotated[int, Meta(ge=0, le=MAX_AMOUNT)] | None = None
+
+
+class AddItems(msgspec.Struct, frozen=True):
+    """All are taken or none; each becomes a line of its own."""
+
+    items: Annotated[list[AddItem], Meta(min_length=1, max_length=MAX_LINES)]
 
 
 class ChangeItem(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import Protocol
 from actors.cart import (
     GUEST_PREFIX,
     AddLine,
+    AddLines,
     CartChanged,
     CartView,
     ChangeLine,
@@ -19,7 +20,7 @@ from actors.cart import (
 from actors.decision import Message, Refused
 from actors.pricing import Line, Price, totals
 from actors.runtime.ports import Answer, Entities
-from serve.carts.schemas import AddItem, CartBody, LineBody
+from serve.carts.schemas import AddItem, AddItems, CartBody, LineBody
 from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.gateway.principals import Principal
@@ -83,7 +84,25 @@ class Carts:
         if price is None:  # else each of these would leave an empty cart behind
             raise Problem("unknown_sku", "There is no such product.", about={"sku": item.sku})
         cart_id = GUEST_PREFIX + secrets.token_hex(16)
-        return await self._tell(cart_id, command, key, await self._tokens.guest(cart_id))
+        return await self._tell(cart_id, command, key, await self._tokens.guest(cart_id), creates=True)
+
+    async def quote(self, wanted: AddItems, key: Key) -> CartBody:
+        """A new guest's cart with these lines, for the staff; its token is the guest's. One cart for each key."""
+        command_id = key.command_id()
+        # Made from the key, so that a repetition finds the cart that is there; it is the token that grants anything.
+        name = secrets.token_hex(16) if command_id is None else command_id[:32]
+        cart_id = GUEST_PREFIX + name
+        return await self.fill(cart_id, wanted, key, await self._tokens.guest(cart_id))
+
+    async def fill(self, cart_id: str, wanted: AddItems, key: Key, new_token: str | None = None) -> CartBody:
+        """Puts many lines in anybody's cart at once, for the staff."""
+        prices = await self._prices.prices({item.sku for item in wanted.items})
+        lines = (
+            AddLine(item.sku, item.quantity, prices[item.sku], item.agreed_price, line=True) for item in wanted.items
+        )
+        command = AddLines(tuple(lines))
+        creates = new_token is not None and key.command_id() is None
+        return await self._tell(cart_id, command, key, new_token, creates=creates)
 
     async def change(self, principal: Principal, line_id: str, quantity: int, key: Key) -> CartBody:
         return await self._tell(principal.id, ChangeLine(line_id, quantity), key)
@@ -124,8 +143,10 @@ class Carts:
             "cart", cart_id, command, command_id=key.command_id(), fingerprint=key.fingerprint(), creates=creates
         )
 
-    async def _tell(self, cart_id: str, command: ClientCommand, key: Key, new_token: str | None = None) -> CartBody:
-        answer = await self._ask(cart_id, command, key, creates=new_token is not None)
+    async def _tell(
+        self, cart_id: str, command: ClientCommand, key: Key, new_token: str | None = None, *, creates: bool = False
+    ) -> CartBody:
+        answer = await self._ask(cart_id, command, key, creates=creates)
         reply: Message = answer.reply
         version = answer.version
         if isinstance(reply, Refused):
