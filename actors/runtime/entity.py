@@ -7,9 +7,12 @@ from actors.runtime.wire import Body, Envelope, Record, Result, Status
 
 
 class Entity:
-    """Two states: the committed one, which readers see, and the one ahead, on which the next command is decided."""
+    """Two states: the committed one, which readers see, and the one ahead, on which the next command is decided.
 
-    __slots__ = ("ahead", "at", "id", "pending", "snapshot", "state", "used", "version")
+    Not `proven`: it is believed to be new, and no record has shown it yet.
+    """
+
+    __slots__ = ("ahead", "at", "id", "pending", "proven", "snapshot", "state", "used", "version")
 
     def __init__(self, entity: str, state: Any, version: int = 0, at: int = 0, snapshot: int = 0) -> None:
         self.id = entity
@@ -20,6 +23,7 @@ class Entity:
         self.at = at
         self.snapshot = snapshot
         self.used = 0.0
+        self.proven = True
 
 
 class Work:

@@ -66,6 +66,7 @@ class Shard:
         entity = self.entities.get(name)
         if entity is None and envelope.creates and not work.again:
             entity = self.entities[name] = Entity(name, self.kind.initial(name))
+            entity.proven = False
         if entity is not None and (not work.again or self.knows(work)):
             self.handle(entity, work)
         elif envelope.mode is not Mode.MESSAGE and len(self.waking) >= self.parts.limits.mailbox:
@@ -83,7 +84,10 @@ class Shard:
         envelope = work.envelope
         entity.used = self.parts.clock.monotonic()
         if envelope.mode is Mode.READ:
-            work.done(self._view(entity, envelope.number))
+            if entity.proven or entity.pending:
+                work.done(self._view(entity, envelope.number))
+            else:
+                self._load_after_all(entity, work)
             return
         if envelope.mode is Mode.WATCH:
             self.watch(work, envelope.number, entity)
@@ -196,11 +200,18 @@ class Shard:
             if last.tails is None:
                 last.tails = []
             last.tails.append((work, reply))
+        elif not entity.proven:
+            self._load_after_all(entity, work)
         elif self.parts.lease.valid():
             self._answer(work, Status.OK, reply, entity.version)
         else:
             # No record proves that the shard is still this host's, so it is no better than a read.
             work.done(UNAVAILABLE)
+
+    def _load_after_all(self, entity: Entity, work: Work) -> None:
+        """It was said to be new, but the message that said so may have come late: only the journal knows."""
+        del self.entities[entity.id]
+        self.waking.add(work)
 
     # what the committer tells
 
@@ -225,6 +236,7 @@ class Shard:
         assert entity.pending is not None
         entity.pending.pop(0)
         entity.state = pending.state
+        entity.proven = True
         entity.version = record.version
         if not entity.pending:
             entity.pending = None
@@ -290,7 +302,7 @@ class Shard:
         work.done(result)
 
     def _view(self, entity: Entity, at_least: int) -> Result:
-        if not self.parts.lease.valid() or entity.version < at_least:
+        if not (self.parts.lease.valid() and entity.proven) or entity.version < at_least:
             return UNAVAILABLE
         return self._seen(entity)
 
