@@ -42,7 +42,7 @@ class Person:
         return f"{self.name}-{self._keys}"
 
     async def idle(self, longest: float = 1.5) -> None:
-        await asyncio.sleep(self.chance.uniform(0, longest))
+        await asyncio.sleep(self.chance.uniform(0, longest) * self.world.plan.haste)
 
     def _region(self) -> Region:
         return self.chance.choice(self._replicas).region

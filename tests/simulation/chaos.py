@@ -67,11 +67,11 @@ class Chaos:
         weather.cut.clear()
         trouble.fails = 0.0
         trouble.down = False
-        trouble.quick = (0.0005, 0.004)
+        trouble.quick = trouble.usual
         self.gateway.fails = self.gateway.refuses = 0.0
         self.gateway.down = False
         for incarnation in self.cluster.everybody:
-            incarnation.journal.cut = False
+            incarnation.journal.cut = incarnation.deaf = False
             if incarnation.process.stalled:
                 self.world.loop.resume(incarnation.process)
             if incarnation.superseded:
@@ -188,7 +188,7 @@ class Chaos:
     async def _journal_slow(self) -> None:
         self.world.trouble.quick = (0.001, self.chance.choice((0.1, 1.5)))
         await self.world.sleep(self.chance.uniform(0.5, 6.0))
-        self.world.trouble.quick = (0.0005, 0.004)
+        self.world.trouble.quick = self.world.trouble.usual
 
     async def _journal_down(self) -> None:
         self.world.note("the database is down")

@@ -36,8 +36,8 @@ class Trouble:
     `lost`: of a failing call, that it was carried out all the same; `late`: that it is, but only some time later.
     """
 
-    def __init__(self) -> None:
-        self.quick = (0.0005, 0.004)
+    def __init__(self, longest: float) -> None:
+        self.usual = self.quick = (longest / 10, longest)
         self.fails = 0.0
         self.lost = 0.5
         self.late = 0.0

@@ -33,7 +33,11 @@ FAULTS = (
 
 @dataclass(frozen=True)
 class Plan:
-    """`seconds`: how long the faults go on. `pause`: seconds between two of them, on average."""
+    """`seconds`: how long the faults go on. `pause`: seconds between two of them, on average.
+
+    `haste`: people think this many times as long as they would. `commit`: the longest that half a call to the database
+    takes, in seconds; the longer, the more share a commit.
+    """
 
     seed: int
     faults: tuple[str, ...]
@@ -42,6 +46,8 @@ class Plan:
     shoppers: int
     seconds: float
     pause: float
+    haste: float
+    commit: float
 
     def without(self, fault: str) -> "Plan":
         return replace(self, faults=tuple(one for one in self.faults if one != fault))
@@ -62,7 +68,9 @@ def plan_of(seed: int) -> Plan:
         faults=tuple(fault for fault in FAULTS if chance.random() < share),
         hosts=chance.choice((1, 2, 2, 3)),
         shards=chance.choice((1, 2, 3)),
-        shoppers=chance.randint(2, 6),
+        shoppers=chance.randint(3, 8),
         seconds=chance.uniform(10, 30),
-        pause=chance.choice((0.5, 1.5, 4.0)),
+        pause=chance.choice((0.4, 1.0, 3.0)),
+        haste=chance.choice((0.05, 0.3, 1.0)),
+        commit=chance.choice((0.002, 0.03, 0.2)),
     )

@@ -50,13 +50,21 @@ class Shopper:
 
     async def _use(self, device: Person) -> None:
         chance = device.chance
-        for _ in range(chance.randint(1, 2)):
-            await device.idle(4.0)
+        rounds = chance.randint(1, 3)
+        for _ in range(rounds):
+            await asyncio.sleep(chance.uniform(0, device.world.plan.seconds / rounds))
+            if chance.random() < 0.3:
+                await self._hurry(device)
             skus = list(SKUS[:3] if chance.random() < 0.9 else SKUS)
             chance.shuffle(skus)
             for sku in skus[: chance.randint(1, 3)]:
                 await self._fill(device, sku)
             await self._check_out(device)
+
+    async def _hurry(self, device: Person) -> None:
+        """Several clicks before the first is answered."""
+        clicks = [(cart.AddLine(sku, 1, PRICES[sku]), device.key()) for sku in device.chance.choices(SKUS[:3], k=4)]
+        await asyncio.gather(*(device.ask("cart", self.cart, command, key) for command, key in clicks))
 
     async def _fill(self, device: Person, sku: str) -> None:
         chance = device.chance

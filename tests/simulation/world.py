@@ -38,7 +38,7 @@ class World:
         self.violations: list[str] = []
         self.database_offset = 0
         self.database = Database(self.database_now)
-        self.trouble = Trouble()
+        self.trouble = Trouble(plan.commit)
         self.weather = Weather()
         self.chance = self.stream("world")
         self.network = Network(self.loop, self.weather, self.stream("network"), self.violate)
