@@ -1,19 +1,12 @@
 """Order lists show each order as it is."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from actors import order
-from actors.runtime.clock import SystemClock
-from actors.runtime.ports import Clock
-from pipelines.flow import Flow, Limits
-from pipelines.gathering import Gathering, Versioned
-from pipelines.log.base import Happened
+from pipelines.projection import Projection, Versioned
 
 NAME = "list_orders"
-SECONDS = 0.25
-"""How long a change may be kept back: an order on its way to *confirmed* changes several times within it."""
 
 Event: TypeAlias = (
     order.OrderOpened
@@ -48,18 +41,21 @@ class Listed(NamedTuple):
     currency: str | None = None
 
 
+class OrderNote(NamedTuple):
+    """What the list is told of an order; None leaves what is listed."""
+
+    order_id: str
+    owner: str | None
+    placed_at: int | None
+    status: str
+    total: int | None
+    currency: str | None
+    version: int
+
+
 class OrderList(Protocol):
-    async def note_order(
-        self,
-        order_id: str,
-        owner: str | None,
-        placed_at: int | None,
-        status: str,
-        total: int | None,
-        currency: str | None,
-        version: int,
-    ) -> None:
-        """None leaves what is listed; a version lower than the one noted before changes nothing but fills gaps."""
+    async def note_orders(self, notes: Sequence[OrderNote]) -> None:
+        """A version not above the one noted before changes nothing but fills gaps."""
         ...
 
 
@@ -76,18 +72,14 @@ def merged(older: Listed, newer: Listed) -> Listed:
     return Listed(newer.status, *filled)  # type: ignore[arg-type]
 
 
-def list_orders(orders: OrderList, clock: Clock | None = None) -> Flow:
-    """Order events -> the list. The version keeps the order, so events go each by itself."""
+def list_orders(orders: OrderList) -> Projection[Listed]:
+    """Order events -> the list."""
 
     async def write(batch: Mapping[str, Versioned[Listed]]) -> None:
-        await asyncio.gather(*(note(order_id, *one) for order_id, one in batch.items()))
+        await orders.note_orders([_note(order_id, *one) for order_id, one in batch.items()])
 
-    async def note(order_id: str, version: int, one: Listed) -> None:
-        await orders.note_order(order_id, one.owner, one.placed_at, one.status, one.total, one.currency, version)
+    return Projection(NAME, {"order": Event.__args__}, listed, write, merged)
 
-    gathering = Gathering(write, clock or SystemClock(), SECONDS, merged)
 
-    async def handle(happened: Happened, event: Event) -> None:
-        await gathering.put(happened.entity, happened.version, listed(event))
-
-    return Flow(NAME, {"order": Event.__args__}, handle, ordered=False, limits=Limits(in_flight=1024))
+def _note(order_id: str, version: int, one: Listed) -> OrderNote:
+    return OrderNote(order_id, one.owner, one.placed_at, one.status, one.total, one.currency, version)

@@ -23,6 +23,10 @@ def open_payments(entities: Entities) -> Flow:
             deadline_at=event.deadline_at,
             owner=event.owner,
         )
-        accepted(await entities.ask("payment", happened.entity, command, command_id=command_id(NAME, happened)))
+        # The session is as good as always new. Where a Close came first, the journal refuses and the session is loaded.
+        answer = await entities.ask(
+            "payment", happened.entity, command, command_id=command_id(NAME, happened), creates=True
+        )
+        accepted(answer)
 
     return Flow(NAME, {"order": (order.OrderPlaced,)}, handle)

@@ -8,14 +8,12 @@ an ordered flow the later events of that entity are buried behind it until someb
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy.exc import OperationalError
 
-from actors.decision import Message
 from actors.runtime.clock import SystemClock
 from actors.runtime.ports import Clock, Overloaded, Unavailable
 from actors.runtime.tasks import Tasks
@@ -23,6 +21,7 @@ from pipelines import metrics
 from pipelines.flow import Flow
 from pipelines.log.base import EventLog, Happened
 from pipelines.progress import DeadLetter, Progress
+from pipelines.wanted import Types
 
 PASSING = (Overloaded, Unavailable, TimeoutError, ConnectionError, OperationalError)
 SAVE_SECONDS = 1.0
@@ -35,34 +34,10 @@ Key = tuple[str, str]
 Place = tuple[int, int]
 
 
-class _Tagged(msgspec.Struct):
-    type: str
-
-
 class _Job(NamedTuple):
     happened: Happened
     event: Any
     letter: bool = False
-
-
-class _Types:
-    """Finds the events that a flow wants, by their tag, before anything else of them is decoded."""
-
-    def __init__(self, reads: Mapping[str, tuple[type[Message], ...]]) -> None:
-        self._tag = msgspec.msgpack.Decoder(_Tagged)
-        self._tags = {kind: {str(one.__struct_config__.tag) for one in types} for kind, types in reads.items()}
-        self._decoders = {kind: msgspec.msgpack.Decoder(Union[types]) for kind, types in reads.items()}  # noqa: UP007
-
-    def decode(self, happened: Happened) -> Any:
-        """The event, None if the flow does not want it, or the error if it cannot be read."""
-        tags = self._tags.get(happened.kind)
-        if tags is None:
-            return None
-        try:
-            wanted = self._tag.decode(happened.event).type in tags
-            return self._decoders[happened.kind].decode(happened.event) if wanted else None
-        except msgspec.MsgspecError as error:
-            return error
 
 
 class FlowRunner:
@@ -81,7 +56,7 @@ class FlowRunner:
         self._progress = progress
         self._clock = clock or SystemClock()
         self._limits = flow.limits
-        self._types = _Types(flow.reads)
+        self._types = Types(flow.reads)
         self._tasks = Tasks()
         self._slots = asyncio.Semaphore(self._limits.in_flight)
         self._chains: dict[Key, deque[_Job]] = {}

@@ -4,15 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from actors import stock
-from actors.runtime.clock import SystemClock
-from actors.runtime.ports import Clock
-from pipelines.flow import Flow, Limits
-from pipelines.gathering import Gathering, Versioned
-from pipelines.log.base import Happened
+from pipelines.projection import Projection, Versioned
 
 NAME = "show_availability"
-SECONDS = 0.25
-"""How long a number may be kept back so that a busy SKU is written once and not at each hold."""
 
 Event: TypeAlias = (
     stock.StockReceived
@@ -30,15 +24,14 @@ class ShowsAvailability(Protocol):
         ...
 
 
-def show_availability(catalog: ShowsAvailability, clock: Clock | None = None) -> Flow:
-    """Stock events -> the catalogue's projection. The version keeps the order, so events go each by itself."""
+def show_availability(catalog: ShowsAvailability) -> Projection[int]:
+    """Stock events -> the catalogue's projection; a busy SKU is written a few times a second and not at each hold."""
 
     async def write(batch: Mapping[str, Versioned[int]]) -> None:
         await catalog.note_availabilities([(sku, note.value, note.version) for sku, note in batch.items()])
 
-    gathering = Gathering(write, clock or SystemClock(), SECONDS)
+    return Projection(NAME, {"stock": Event.__args__}, _available, write)
 
-    async def handle(happened: Happened, event: Event) -> None:
-        await gathering.put(happened.entity, happened.version, event.available)
 
-    return Flow(NAME, {"stock": Event.__args__}, handle, ordered=False, limits=Limits(in_flight=1024))
+def _available(event: Event) -> int:
+    return event.available

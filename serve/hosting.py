@@ -1,6 +1,7 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from actors.journal.sql import SqlJournal
 from actors.kinds import KINDS
@@ -11,6 +12,7 @@ from pipelines.list_orders import list_orders
 from pipelines.log.sql import JournalLog, Tail
 from pipelines.open_payments import open_payments
 from pipelines.progress import SqlProgress
+from pipelines.projection import ProjectionRunner
 from pipelines.runner import FlowRunner
 from pipelines.settle_orders import settle_orders
 from pipelines.shared_log import SharedLog
@@ -41,18 +43,17 @@ class Flows:
         self._orders = OrderStore(_sqlite(settings, "orders"))
         self._progress = SqlProgress(_sqlite(settings, "flows"))
         self._log = SharedLog(JournalLog(journal, tail, alone))
-        self._runners: list[FlowRunner] = []
+        self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
 
     async def start(self, entities: Entities) -> None:
-        for flow in (
-            open_payments(entities),
-            settle_orders(entities),
-            list_orders(self._orders),
-            show_availability(self._catalog),
-        ):
-            runner = FlowRunner(flow, self._log, self._progress)
+        self._runners = [
+            FlowRunner(open_payments(entities), self._log, self._progress),
+            FlowRunner(settle_orders(entities), self._log, self._progress),
+            ProjectionRunner(list_orders(self._orders), self._log, self._progress),
+            ProjectionRunner(show_availability(self._catalog), self._log, self._progress),
+        ]
+        for runner in self._runners:
             await runner.start()
-            self._runners.append(runner)
 
     async def stop(self) -> None:
         for runner in self._runners:

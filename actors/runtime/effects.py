@@ -31,9 +31,8 @@ class Effects:
             try:
                 async with self._room:
                     request = shard.kind.effect(effect.request)
-                    answer = await asyncio.wait_for(
-                        self._runners[shard.kind.name].run(request), self._parts.limits.effect_seconds
-                    )
+                    async with asyncio.timeout(self._parts.limits.effect_seconds):
+                        answer = await self._runners[shard.kind.name].run(request)
                 break
             except Exception as error:
                 # Whatever it was, the outcome is unknown; the request carries what makes a repetition harmless.

@@ -41,8 +41,9 @@ class Prices:
         missing = [sku for sku, price in found.items() if price is None]
         for start in range(0, len(missing), _BATCH):
             found.update(await self._load(missing[start : start + _BATCH]))
-        for sku in found.keys() & self._kept.keys():
-            self._kept.move_to_end(sku)
+        for sku in found:
+            if sku in self._kept:
+                self._kept.move_to_end(sku)
         return found
 
     def _fresh(self) -> bool:

@@ -61,7 +61,10 @@ class Tokens:
         ring = await self._keys.ring()
         now = self._now() // 1000
         claims = {"iss": ISSUER, "sub": cart_id, "iat": now, "exp": now + self._guest_seconds}
-        return jwt.encode(claims, ring.guest_secret, "HS256", {"typ": _GUEST_TYPE})
+        token = jwt.encode(claims, ring.guest_secret, "HS256", {"typ": _GUEST_TYPE})
+        # Its holder is about to come back with it.
+        self._remember(token, Principal("guest", cart_id), now + self._guest_seconds)
+        return token
 
     def known(self, token: str) -> Principal | None:
         found = self._known.get(token)
@@ -91,10 +94,13 @@ class Tokens:
             raise _invalid("It is not one of ours.") from None
         if claims["exp"] * 1000 <= self._now():
             raise _invalid("It has expired.")
-        self._known[token] = (principal, claims["exp"] * 1000)
+        self._remember(token, principal, claims["exp"])
+        return principal
+
+    def _remember(self, token: str, principal: Principal, expires: int) -> None:
+        self._known[token] = (principal, expires * 1000)
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
-        return principal
 
     async def _user_claims(self, token: str, header: dict[str, Any]) -> dict[str, Any]:
         kid = str(header.get("kid", ""))

@@ -5,7 +5,7 @@ The methods are coroutines: each is one transaction in a thread of its own pool.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
@@ -29,10 +29,12 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 
+from pipelines.list_orders import OrderNote
 from serve.orders.schemas import Contact, OrderSummary
 
 T = TypeVar("T")
@@ -63,6 +65,20 @@ listed = Table(
     Index("orders_by_owner", "owner", "placed_at", "id"),
     Index("orders_by_status", "status", "placed_at", "id"),
     Index("orders_by_age", "placed_at", "id"),
+)
+
+
+_NOTE = text(
+    """
+    INSERT INTO orders (id, owner, placed_at, status, total, currency, version)
+    VALUES (:order_id, COALESCE(:owner, ''), COALESCE(:placed_at, 0), :status, COALESCE(:total, 0),
+            COALESCE(:currency, ''), :version)
+    ON CONFLICT (id) DO UPDATE SET
+        owner = COALESCE(:owner, owner), placed_at = COALESCE(:placed_at, placed_at),
+        total = COALESCE(:total, total), currency = COALESCE(:currency, currency),
+        status = CASE WHEN :version > version THEN :status ELSE status END,
+        version = CASE WHEN :version > version THEN :version ELSE version END
+    """
 )
 
 
@@ -179,6 +195,11 @@ class OrderStore:
         statement = delete(contacts).where(contacts.c.created_at < before, unused)
         return await self._write(lambda c: c.execute(statement).rowcount)
 
+    async def note_orders(self, notes: Sequence[OrderNote]) -> None:
+        """Lists orders as they are; a version not above what is listed changes nothing but fills gaps."""
+        rows = [note._asdict() for note in notes]
+        await self._write(lambda connection: connection.execute(_NOTE, rows))
+
     async def note_order(
         self,
         order_id: str,
@@ -189,28 +210,8 @@ class OrderStore:
         currency: str | None,
         version: int,
     ) -> None:
-        """Lists an order as it is at `version`; anything older than what is listed changes nothing but fills gaps.
-
-        None: the event at hand does not tell; what is listed stays.
-        """
-        known = {"owner": owner, "placed_at": placed_at, "total": total, "currency": currency}
-        told = {name: value for name, value in known.items() if value is not None}
-
-        def note(connection: Connection) -> None:
-            found = select(listed.c.version).where(listed.c.id == order_id).with_for_update()
-            at = connection.execute(found).scalar()
-            if at is None:
-                row = {"owner": "", "placed_at": 0, "total": 0, "currency": "", **told}
-                connection.execute(insert(listed).values(id=order_id, status=status, version=version, **row))
-                return
-            newer = {"status": status, "version": version} if version > at else {}
-            if newer or told:
-                connection.execute(update(listed).where(listed.c.id == order_id).values(**told, **newer))
-
-        try:
-            await self._write(note)
-        except IntegrityError:  # another writer listed it first (only where there can be several)
-            await self._write(note)
+        """One of them."""
+        await self.note_orders([OrderNote(order_id, owner, placed_at, status, total, currency, version)])
 
     async def forget_list(self) -> None:
         """Empties the list of orders, to be filled again from the log."""

@@ -11,7 +11,6 @@ import pytest
 from actors.decision import Message
 from actors.runtime.ports import Unavailable
 from pipelines.flow import Flow, Limits, command_id
-from pipelines.gathering import Gathering, Versioned
 from pipelines.log.base import Happened
 from pipelines.progress import DeadLetter, SqlProgress
 from pipelines.runner import FlowRunner
@@ -290,36 +289,3 @@ async def test_flows_share_one_tail() -> None:
     await asyncio.wait_for(asyncio.gather(*waits), DEADLINE)
     assert await shared.read(position, 10) == inner.events[-1:]
     await shared.close()
-
-
-async def test_a_gathering_writes_once_and_keeps_the_newest() -> None:
-    written: list[dict[str, Versioned[str]]] = []
-
-    async def write(batch: Any) -> None:
-        written.append(dict(batch))
-
-    gathering = Gathering(write, HastyClock(), 1.0, lambda older, newer: older + newer)
-    await asyncio.gather(gathering.put("a", 2, "b"), gathering.put("a", 1, "a"), gathering.put("c", 1, "c"))
-    assert written == [{"a": (2, "ab"), "c": (1, "c")}]
-
-
-async def test_a_gathering_tells_everyone_that_it_failed_or_was_stopped() -> None:
-    async def write(batch: object) -> None:
-        raise OSError("full")
-
-    gathering: Gathering[str] = Gathering(write, HastyClock(), 1.0)
-    results = await asyncio.gather(gathering.put("a", 1, "x"), gathering.put("b", 1, "y"), return_exceptions=True)
-    assert [type(one) for one in results] == [OSError, OSError]
-
-    class Asleep(HastyClock):
-        async def sleep(self, seconds: float) -> None:
-            await asyncio.Event().wait()
-
-    stopped: Gathering[str] = Gathering(write, Asleep(), 1.0)
-    leader = asyncio.create_task(stopped.put("a", 1, "x"))
-    await asyncio.sleep(0)
-    follower = asyncio.create_task(stopped.put("b", 1, "y"))
-    await asyncio.sleep(0)
-    leader.cancel()
-    with pytest.raises(ConnectionError):
-        await asyncio.wait_for(follower, DEADLINE)

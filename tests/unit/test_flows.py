@@ -1,24 +1,22 @@
 """Each flow: which events it reads, and what it makes of them."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from actors import order, payment, stock
+from actors import order, payment
 from actors.decision import Message, Refused
 from actors.pricing import Shipping, Terms, Totals
 from pipelines.flow import Flow, NotAccepted, command_id
-from pipelines.list_orders import STATUS, Event, list_orders
+from pipelines.list_orders import STATUS, Event
 from pipelines.log.base import Happened
 from pipelines.open_payments import open_payments
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import Mail, send_mails
 from pipelines.settle_orders import settle_orders
-from pipelines.show_availability import show_availability
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog, NotingEntities
 from tests.unit.orders import order_view
 
@@ -110,56 +108,6 @@ async def test_a_refusal_is_a_dead_letter(tmp_path: Path) -> None:
         await flow.handle(log.events[0], payment.PaymentCaptured(1, "EUR"))
     assert await run(flow, log, tmp_path) == ["payment/o1/4/0", "payment/o1/5/0"]
     assert {type(one.command) for one in entities.asked} == {order.PaymentCaptured}
-
-
-class Shelf:
-    def __init__(self) -> None:
-        self.notes: list[tuple[str, int, int]] = []
-        self.writes = 0
-
-    async def note_availabilities(self, notes: Sequence[tuple[str, int, int]]) -> None:
-        self.notes += notes
-        self.writes += 1
-
-
-async def test_the_newest_availability_of_each_sku_is_shown(tmp_path: Path) -> None:
-    log, shelf = MemoryLog(), Shelf()
-    log.append("stock", "MUG", 1, stock.StockReceived(10, 10))
-    log.append("stock", "POT", 1, stock.StockReceived(4, 4))
-    log.append("stock", "MUG", 2, stock.UnitsHeld("o1", 2, 1, 5, 8))
-    log.append("stock", "MUG", 3, stock.UnitsSold("o1", 2))
-    assert await run(show_availability(shelf, HastyClock()), log, tmp_path) == []
-    assert shelf.writes < 3
-    assert max(note for note in shelf.notes if note[0] == "MUG") == ("MUG", 8, 2)
-    assert ("POT", 4, 1) in shelf.notes
-
-
-class Listing:
-    def __init__(self) -> None:
-        self.notes: list[tuple[object, ...]] = []
-
-    async def note_order(
-        self,
-        order_id: str,
-        owner: str | None,
-        placed_at: int | None,
-        status: str,
-        total: int | None,
-        currency: str | None,
-        version: int,
-    ) -> None:
-        self.notes.append((order_id, owner, placed_at, status, total, currency, version))
-
-
-async def test_an_order_on_its_way_is_listed_once_as_it_is() -> None:
-    orders = Listing()
-    flow = list_orders(orders, HastyClock())
-    events: list[Event] = [OPENED, PLACED, CONFIRMED]
-    ids = [happened("order", "o1", version, event) for version, event in enumerate(events, 1)]
-    await asyncio.gather(*(flow.handle(*pair) for pair in reversed(list(zip(ids, events, strict=True)))))
-    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", 3)]
-    await flow.handle(happened("order", "o1", 9, CONFIRMED), order.OrderPacked(at=5))
-    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9)]
 
 
 def test_every_listed_event_has_a_status() -> None:

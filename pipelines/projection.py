@@ -1,0 +1,153 @@
+"""Keeps a read model at the latest state: many events become one write.
+
+Each event tells something of one key at one version, and a write carries for each key what all its events told. The
+read model compares versions, so writing again after a crash changes nothing, and no inbox is needed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from actors.decision import Message
+from actors.runtime.clock import SystemClock
+from actors.runtime.ports import Clock
+from actors.runtime.tasks import Tasks
+from pipelines import metrics
+from pipelines.log.base import EventLog, Happened
+from pipelines.progress import Progress
+from pipelines.wanted import Types
+
+Value = TypeVar("Value")
+
+BATCH = 1000
+LOOK_SECONDS = 1.0
+SAVE_SECONDS = 1.0
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 5.0
+
+log = logging.getLogger("troupe.flows")
+
+
+class Versioned(NamedTuple, Generic[Value]):
+    version: int
+    value: Value
+
+
+def newest(older: Value, newer: Value) -> Value:
+    return newer
+
+
+@dataclass(frozen=True)
+class Projection(Generic[Value]):
+    """`tells` makes of an event what is written about its entity, `merge` one of an older and a newer.
+
+    `seconds`: how long a change may be kept back so that others join it. `write` must be idempotent by version.
+    """
+
+    name: str
+    reads: Mapping[str, tuple[type[Message], ...]]
+    tells: Callable[[Any], Value]
+    write: Callable[[Mapping[str, Versioned[Value]]], Awaitable[None]]
+    merge: Callable[[Value, Value], Value] = newest
+    seconds: float = 0.25
+
+
+class ProjectionRunner(Generic[Value]):
+    """Runs one projection from its stored position until stopped."""
+
+    def __init__(
+        self, projection: Projection[Value], events: EventLog, progress: Progress, *, clock: Clock | None = None
+    ) -> None:
+        self.projection = projection
+        self._log = events
+        self._progress = progress
+        self._clock = clock or SystemClock()
+        self._types = Types(projection.reads)
+        self._tasks = Tasks()
+        self._gathered: dict[str, Versioned[Value]] = {}
+        self._since = 0.0
+        self._read_to = 0
+        self._written_to = 0
+        self._saved_at = 0.0
+        self._handled = metrics.HANDLED.labels(projection.name)
+        self._moved = asyncio.Event()
+
+    async def start(self) -> None:
+        """Load where the projection stands and go on from there."""
+        self._read_to = self._written_to = (await self._progress.load(self.projection.name)).position
+        self._tasks.start(self._run(), f"projection-{self.projection.name}")
+
+    async def stop(self) -> None:
+        """What was read and not written is read again after the next start."""
+        await self._tasks.close()
+        await self._progress.save(self.projection.name, self._written_to, ())
+
+    @property
+    def position(self) -> int:
+        """Every event up to here is written."""
+        return self._written_to
+
+    async def reached(self, position: int) -> None:
+        """Returns once every event up to `position` is written; the caller sets the deadline."""
+        while self.position < position:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._step()
+                pause = FIRST_PAUSE
+            except Exception:
+                # Whatever it is, what was gathered is kept and written later: a projection skips nothing.
+                log.warning("projection %s waits", self.projection.name, exc_info=True)
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _step(self) -> None:
+        events = await self._log.read(self._read_to, BATCH)
+        for happened in events:
+            self._take(happened)
+        if events:
+            self._read_to = events[-1].position
+        now = self._clock.monotonic()
+        if self._gathered:
+            left = self._since + self.projection.seconds - now
+            if left <= 0 or len(self._gathered) >= BATCH:
+                await self._write()
+            elif not events:
+                await self._clock.sleep(left)
+            return
+        self._written_to = self._read_to
+        self._moved.set()
+        if now - self._saved_at >= SAVE_SECONDS:
+            self._saved_at = now
+            await self._progress.save(self.projection.name, self._written_to, ())
+        if not events:
+            await self._log.wait(self._read_to, LOOK_SECONDS)
+
+    def _take(self, happened: Happened) -> None:
+        event = self._types.decode(happened)
+        if event is None:
+            return
+        if isinstance(event, Exception):
+            log.error("projection %s cannot read %s: %s", self.projection.name, happened.id, event)
+            return
+        self._handled.inc()
+        told = self.projection.tells(event)
+        if not self._gathered:
+            self._since = self._clock.monotonic()
+        before = self._gathered.get(happened.entity)
+        if before is not None:
+            told = self.projection.merge(before.value, told)
+        # Events of one entity come in the order of their versions.
+        self._gathered[happened.entity] = Versioned(happened.version, told)
+
+    async def _write(self) -> None:
+        await self.projection.write(self._gathered)
+        self._gathered = {}
+        self._written_to = self._read_to
+        self._moved.set()

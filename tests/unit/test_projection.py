@@ -1,0 +1,86 @@
+"""Projections: many events, few writes, nothing skipped."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from actors import order, stock
+from pipelines.list_orders import OrderNote, list_orders
+from pipelines.progress import SqlProgress
+from pipelines.projection import Projection, ProjectionRunner
+from pipelines.show_availability import show_availability
+from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
+from tests.unit.test_flows import CONFIRMED, OPENED, PLACED
+
+
+async def run(projection: Projection[Any], log: MemoryLog, folder: Path) -> int:
+    """Runs until all of the log is written; answers where it stands after a restart would load it."""
+    progress = SqlProgress(f"sqlite:///{folder / 'flows.db'}")
+    runner = ProjectionRunner(projection, log, progress, clock=HastyClock())
+    await runner.start()
+    async with asyncio.timeout(DEADLINE):
+        await runner.reached(log.events[-1].position)
+    await runner.stop()
+    return (await progress.load(projection.name)).position
+
+
+class Shelf:
+    def __init__(self, failures: int = 0) -> None:
+        self.writes: list[list[tuple[str, int, int]]] = []
+        self._failures = failures
+
+    async def note_availabilities(self, notes: Sequence[tuple[str, int, int]]) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise ConnectionError("away")
+        self.writes.append(sorted(notes))
+
+
+def stocked() -> MemoryLog:
+    log = MemoryLog()
+    log.append("stock", "MUG", 1, stock.StockReceived(10, 10))
+    log.append("stock", "POT", 1, stock.StockReceived(4, 4))
+    log.append("stock", "MUG", 2, stock.UnitsHeld("o1", 2, 1, 5, 8))
+    log.append("stock", "MUG", 3, stock.UnitsSold("o1", 2))
+    return log
+
+
+async def test_the_newest_availability_of_each_sku_is_written_once(tmp_path: Path) -> None:
+    shelf, log = Shelf(), stocked()
+    assert await run(show_availability(shelf), log, tmp_path) == log.events[-1].position
+    assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+
+
+async def test_a_write_that_fails_is_made_again_and_skips_nothing(tmp_path: Path) -> None:
+    shelf = Shelf(failures=3)
+    await run(show_availability(shelf), stocked(), tmp_path)
+    assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+
+
+async def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    log = stocked()
+    await run(show_availability(Shelf()), log, tmp_path)
+    log.append("stock", "POT", 2, stock.StockReceived(1, 5))
+    shelf = Shelf()
+    await run(show_availability(shelf), log, tmp_path)
+    assert shelf.writes == [[("POT", 5, 2)]]
+
+
+class Listing:
+    def __init__(self) -> None:
+        self.notes: list[OrderNote] = []
+
+    async def note_orders(self, notes: Sequence[OrderNote]) -> None:
+        self.notes += notes
+
+
+async def test_an_order_on_its_way_is_listed_once_as_it_is(tmp_path: Path) -> None:
+    orders, log = Listing(), MemoryLog()
+    for version, event in enumerate((OPENED, PLACED, CONFIRMED), 1):
+        log.append("order", "o1", version, event)
+    await run(list_orders(orders), log, tmp_path)
+    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", 3)]
+    log.append("order", "o1", 9, order.OrderPacked(at=5))
+    await run(list_orders(orders), log, tmp_path)
+    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9)]
