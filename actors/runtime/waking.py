@@ -3,6 +3,7 @@
 While one is being looked after its commands queue here in the order in which they came, the runtime's own first.
 """
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from actors.runtime.wire import Mode, Result, body_of
 
 if TYPE_CHECKING:
     from actors.runtime.shard import Shard
+
+_log = logging.getLogger("troupe.runtime")
 
 
 class Queue:
@@ -81,12 +84,15 @@ class Waking:
                 work.done(result)
 
     async def _run(self, entity: str, queue: Queue) -> None:
-        result = FAILED
+        result = UNAVAILABLE
         try:
             while queue:
                 await self._next(entity, queue)
-        except JournalUnavailable:
-            result = UNAVAILABLE
+        except JournalUnavailable as error:
+            _log.info("%s/%s could not be read: %s", self._shard.kind.name, entity, error)
+        except Exception:
+            result = FAILED
+            raise
         finally:
             del self._queues[entity]
             while (work := queue.pop()) is not None:
@@ -108,7 +114,8 @@ class Waking:
                 record = await shard.parts.journal.record_of_command(
                     shard.kind.name, entity_id, work.envelope.command_id
                 )
-            except JournalUnavailable:
+            except BaseException:
+                # Also when the host ends just now: whoever waits for this is told, as all in the queue are.
                 queue.put_back([work])
                 raise
             if shard.closed:
