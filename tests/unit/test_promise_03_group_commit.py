@@ -189,4 +189,3 @@ async def test_what_stands_behind_a_refused_record_is_not_written_with_what_is_u
     seqs = sorted(r.seq for r in stage.journal.records if r.shard == 0)
     assert seqs == list(range(1, len(seqs) + 1))
     assert (await stage.view(x)).balance == 1002
-
