@@ -89,7 +89,8 @@ class MemoryJournal(Journal):
     """The journal port in memory.
 
     `writes` and `calls` remember what was asked for, in order. `script` tells how the next writes end: "drop" (nothing
-    lands, no answer) or "lose" (all lands, no answer), with a name: the records of that entity. `down`: methods, or owners that renew, who get no answer.
+    lands, no answer) or "lose" (all lands, no answer); followed by a name, the records of that entity alone.
+    `down`: methods, or owners that renew, who get no answer.
     """
 
     def __init__(self, clock: FakeClock) -> None:

@@ -13,7 +13,7 @@ from actors.runtime.limits import Limits
 from actors.runtime.ports import Answer, Done
 from actors.runtime.region import Region
 from actors.runtime.wire import Envelope, Mode, Result, Status
-from tests.unit.doubles import START, CountingEntropy, FakeClock, MemoryJournal, turns
+from tests.unit.doubles import CountingEntropy, FakeClock, MemoryJournal, turns
 from tests.unit.toy import Note, Statement, Toy, names
 
 T = TypeVar("T")
@@ -74,9 +74,9 @@ class Stage:
     """One cluster. Several on one journal are parts of a network that do not see each other."""
 
     def __init__(self, limits: Limits = LIMITS, beside: "Stage | None" = None) -> None:
-        self.clock = beside.clock if beside else FakeClock()
-        self.journal = beside.journal if beside else MemoryJournal(self.clock)
-        self.entropy = beside.entropy if beside else CountingEntropy()
+        self.clock: FakeClock = beside.clock if beside else FakeClock()
+        self.journal: MemoryJournal = beside.journal if beside else MemoryJournal(self.clock)
+        self.entropy: CountingEntropy = beside.entropy if beside else CountingEntropy()
         self.toy = Toy()
         self.bank = Bank()
         self.limits = limits
@@ -163,6 +163,3 @@ class Stage:
 def real_cluster(journal: Journal, toy: Toy, bank: Bank, limits: Limits = LIMITS) -> InProcess:
     """The same on the machine's own time, for databases whose answers take some."""
     return InProcess(toy.kinds(), journal, SystemClock(), SystemEntropy(), limits, {"account": bank})
-
-
-__all__ = ["LIMITS", "MOST", "SHARDS", "START", "Bank", "Stage", "real_cluster", "turns"]

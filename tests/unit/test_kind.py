@@ -11,16 +11,16 @@ from actors.runtime.wire import Body, Note, Record, SentMessage, Status, TimerNo
 from tests.unit.toy import Toy
 
 
-class Named1(Message, tag="Named/1"):
+class Named1(Message, frozen=True, tag="Named/1"):
     name: str
 
 
-class Named2(Message, tag="Named/2"):
+class Named2(Message, frozen=True, tag="Named/2"):
     first: str
     last: str
 
 
-class Named3(Message, tag="Named/3"):
+class Named3(Message, frozen=True, tag="Named/3"):
     first: str
     last: str
     title: str

@@ -10,7 +10,8 @@ from actors.journal.sql import SqlJournal
 from actors.runtime.limits import Limits
 from actors.runtime.ports import CommandFailed, KeyReused
 from actors.runtime.wire import Envelope, Mode, Result, Status, encode
-from tests.unit.stage import SHARDS, Bank, Stage, real_cluster, turns
+from tests.unit.doubles import turns
+from tests.unit.stage import SHARDS, Bank, Stage, real_cluster
 from tests.unit.toy import Balance, Deposit, Toy, Withdraw
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from actors.journal.sql import SqlJournal
 from actors.runtime.limits import Limits
 from actors.runtime.open_work import OpenWork
-from tests.unit.stage import SHARDS, START, Bank, Stage, real_cluster
+from tests.unit.doubles import START
+from tests.unit.stage import SHARDS, Bank, Stage, real_cluster
 from tests.unit.toy import Charge, Deposit, Note, Pay, Remind, Toy, Transfer
 
 

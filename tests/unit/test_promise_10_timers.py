@@ -3,7 +3,8 @@
 import pytest
 
 from actors.runtime.limits import Limits
-from tests.unit.stage import SHARDS, START, Stage
+from tests.unit.doubles import START
+from tests.unit.stage import SHARDS, Stage
 from tests.unit.toy import Deposit, Forget, Note, Remind
 
 MINUTE = 60_000

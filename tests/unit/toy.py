@@ -9,16 +9,16 @@ from actors.decision import ClearTimer, Context, Decision, Effect, Message, Send
 from actors.runtime.kind import Kind, shard_of
 
 
-class Deposit(Message, tag="Deposit/1"):
+class Deposit(Message, frozen=True, tag="Deposit/1"):
     amount: int
     note: str = ""
 
 
-class Withdraw(Message, tag="Withdraw/1"):
+class Withdraw(Message, frozen=True, tag="Withdraw/1"):
     amount: int
 
 
-class Transfer(Message, tag="Transfer/1"):
+class Transfer(Message, frozen=True, tag="Transfer/1"):
     """Sends `parts` deposits of `amount` each, with the notes 0, 1, 2 …"""
 
     to: str
@@ -27,68 +27,68 @@ class Transfer(Message, tag="Transfer/1"):
     creates: bool = False
 
 
-class Ping(Message, tag="Ping/1"):
+class Ping(Message, frozen=True, tag="Ping/1"):
     """Changes nothing; sent on by `Relay`."""
 
 
-class Relay(Message, tag="Relay/1"):
+class Relay(Message, frozen=True, tag="Relay/1"):
     to: str
 
 
-class Remind(Message, tag="Remind/1"):
+class Remind(Message, frozen=True, tag="Remind/1"):
     name: str
     at: int
     note: str
 
 
-class Forget(Message, tag="Forget/1"):
+class Forget(Message, frozen=True, tag="Forget/1"):
     name: str
 
 
-class Note(Message, tag="Note/1"):
+class Note(Message, frozen=True, tag="Note/1"):
     text: str
 
 
-class Charge(Message, tag="Charge/1"):
+class Charge(Message, frozen=True, tag="Charge/1"):
     reference: str
 
 
-class Look(Message, tag="Look/1"):
+class Look(Message, frozen=True, tag="Look/1"):
     """Answered with the balance ahead, and nothing kept of it."""
 
 
-class Swell(Message, tag="Swell/1"):
+class Swell(Message, frozen=True, tag="Swell/1"):
     size: int
 
 
-class Pay(Message, tag="Pay/1"):
+class Pay(Message, frozen=True, tag="Pay/1"):
     """The effect request."""
 
     reference: str
 
 
-class Noted(Message, tag="Noted/1"):
+class Noted(Message, frozen=True, tag="Noted/1"):
     text: str
     at: int
 
 
-class Moved(Message, tag="Moved/1"):
+class Moved(Message, frozen=True, tag="Moved/1"):
     amount: int
 
 
-class Balance(Message, tag="Balance/1"):
+class Balance(Message, frozen=True, tag="Balance/1"):
     amount: int
 
 
-class Sent(Message, tag="Sent/1"):
+class Sent(Message, frozen=True, tag="Sent/1"):
     to: str
 
 
-class Blob(Message, tag="Blob/1"):
+class Blob(Message, frozen=True, tag="Blob/1"):
     text: str
 
 
-class Statement(Message, tag="Statement/1"):
+class Statement(Message, frozen=True, tag="Statement/1"):
     balance: int
     notes: tuple[str, ...] = ()
     times: tuple[int, ...] = ()
