@@ -110,7 +110,7 @@ def terms_of(settings: Settings) -> ShopTerms:
 
 
 def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ...] = ()) -> Front:
-    """The whole application; `start` and `stop` bracket its life."""
+    """The whole application, for a replica of Ray Serve; `start` and `stop` bracket its life."""
     settings = shop.settings
 
     @asynccontextmanager
@@ -137,4 +137,5 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         addresses=Addresses(settings.trusted_proxies),
         ready=shop.ready,
         metrics=settings.metrics,
+        behind_serve=True,
     )

@@ -116,6 +116,7 @@ def _add_cart_routes(routes: Routes, carts: Carts) -> None:
         headers=KEY,
         answers={200: CartBody},
         problems=("invalid_token", "cart_merged", "cannot_merge"),
+        example={"guest_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6Imd1ZXN0K2p3dCJ9.eyJzdWIiOiJnLTZmMWMifQ.c2lnbmF0dXJl"},
     )
     async def merge(request: Request) -> Response:
         return answer(await carts.merge(request.principal, request.body.guest_token, request))

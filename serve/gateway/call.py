@@ -38,6 +38,7 @@ class Call:
         "scope",
         "send",
         "status",
+        "tells_id",
     )
 
     def __init__(
@@ -48,6 +49,7 @@ class Call:
         request_id: str,
         authorization: bytes | None,
         forwarded: bytes | None,
+        tells_id: bool = True,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -55,6 +57,7 @@ class Call:
         self.request_id = request_id
         self.authorization = authorization
         self.forwarded = forwarded
+        self.tells_id = tells_id
         self.extra: list[Header] = []
         self.status = 0
         self.complete = False
@@ -91,7 +94,9 @@ class Call:
 
     def headers(self, own: Iterable[Header]) -> list[Header]:
         """An answer's own headers and those that every answer has; what a token opened is not for caches."""
-        headers = [*own, (b"x-request-id", self.request_id.encode("ascii")), _NO_SNIFFING, *self.extra]
+        headers = [*own, _NO_SNIFFING, *self.extra]
+        if self.tells_id:
+            headers.append((b"x-request-id", self.request_id.encode("ascii")))
         if self.authorization is not None and not any(name == b"cache-control" for name, _ in headers):
             headers.append(NO_STORE)
         return headers

@@ -51,14 +51,19 @@ class Front:
         ready: Ready = _always_ready,
         metrics: bool = True,
         title: str = "Troupe",
+        behind_serve: bool = False,
     ) -> None:
-        """`ready` answers with the parts that are looked at: their name, and "ok" or what is the matter."""
+        """`ready` answers with the parts that are looked at: their name, and "ok" or what is the matter.
+
+        `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
+        """
         self._app = app
         self._tokens: Authenticates = tokens or NoTokens()
         self._limits = limits
         self._addresses = addresses or Addresses()
         self._ready = ready
         self._title = title
+        self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
         own = self._own_routes(metrics)
         self._routes = declared
@@ -113,7 +118,7 @@ class Front:
                 token = value
             elif name == b"x-forwarded-for":
                 forwarded = value
-        call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded)
+        call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded, self._tells_id)
         marker = request_ids.current.set(call.request_id)
         try:
             await self._serve(call)

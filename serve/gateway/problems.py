@@ -174,6 +174,8 @@ def from_fastapi(error: RequestValidationError) -> Problem:
 
 def from_http_exception(error: HTTPException, lean_methods: frozenset[str] = frozenset()) -> Problem:
     """Starlette's own errors. `lean_methods`: what the lean routes offer at this path, so that 404 may be 405."""
+    if isinstance(error.__cause__, Problem):  # FastAPI takes whatever is raised while it reads a body for a bad one
+        return error.__cause__
     headers = dict(error.headers or {})
     status = 405 if error.status_code == 404 and lean_methods else error.status_code
     if status == 405:

@@ -26,11 +26,13 @@ class LogIn(_In):
 
 
 class Refresh(_In):
-    refresh_token: Annotated[str, Field(min_length=1, max_length=512)]
+    refresh_token: Annotated[str, Field(min_length=1, max_length=512, examples=["6f1c8a0be6f94f0d.3.9a1fd2c7b0a4e3d5"])]
 
 
 class ProfileChange(_In):
     """What is not given stays as it is. A new password needs the current one and ends all other sessions."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "Ada Lovelace"}]})
 
     name: Name | None = None
     password: Password | None = None
