@@ -8,12 +8,7 @@ import tempfile
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
-import psutil
-
-from serve import preflight, processes
-from serve.processes import Running
 from serve.settings import Settings
 
 Tell = Callable[[str], None]
@@ -26,22 +21,17 @@ KEEP_ALIVE_SECONDS = 90
 
 
 class Cluster:
-    """One shop on this machine: `start`, then `stop`, in one process. What it starts carries a mark of its own."""
+    """One shop on this machine: `start`, then `stop`, in one process."""
 
     def __init__(self, settings: Settings, tell: Tell) -> None:
         self._settings = settings
         self._tell = tell
-        self.mark = secrets.token_hex(8)
 
     def start(self) -> None:
         """Raises CannotStart with a text for people."""
-        self._end_leftovers()
-        preflight.check(self._settings)
         os.environ.update(self._environment())
-        self._note("")
         self._tell("Starting Ray")
-        address = self._start_ray()
-        self._note(address)
+        self._start_ray()
         self._tell("Starting Serve with HAProxy")
         self._start_serve()
         self._tell("Starting the hosts of the entities")
@@ -52,14 +42,7 @@ class Cluster:
         app.deploy(self._settings, APPLICATION)
 
     def stop(self) -> None:
-        """In order as far as that goes; whatever is left then is ended all the same."""
-        try:
-            self._stop_in_order()
-        finally:
-            processes.sweep(self.mark)
-            processes.forget(self._settings.data_dir)
-
-    def _stop_in_order(self) -> None:
+        """In order, as far as that goes; the process in front ends whatever is left then."""
         import ray
         from ray import serve
 
@@ -73,32 +56,12 @@ class Cluster:
         starting.stop_actors()
         ray.shutdown()
 
-    def _end_leftovers(self) -> None:
-        before = processes.noted(self._settings.data_dir)
-        if before is None:
-            return
-        if processes.alive(before):
-            raise preflight.CannotStart(
-                f"A shop already runs on {self._settings.data_dir} (process {before.pid}, {before.url}). "
-                "Stop it with `troupe stop`, or set TROUPE_DATA_DIR and TROUPE_PORT for a second one."
-            )
-        ended = processes.sweep(before.mark)
-        if ended:
-            self._tell(f"Ended {ended} processes that an earlier run left behind")
-        processes.forget(self._settings.data_dir)
-
-    def _note(self, ray_address: str) -> None:
-        me = psutil.Process()
-        running = Running(me.pid, me.create_time(), self.mark, self._settings.url, ray_address)
-        processes.note(self._settings.data_dir, running)
-
     def _environment(self) -> dict[str, str]:
         """Ray reads these when it is imported and hands them to all that it starts."""
         folder = self._haproxy_folder()
         first = _free_range(2 + 2 * REPLICA_PORTS)
         http, grpc = first + 2, first + 2 + REPLICA_PORTS
         return {
-            processes.MARK: self.mark,
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
@@ -125,20 +88,17 @@ class Cluster:
             "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
         }
 
-    def _short(self) -> str:
-        """A short name of this shop's own: the paths of sockets may not be long."""
-        return blake2b(str(self._settings.data_dir).encode(), digest_size=4).hexdigest()
-
     def _haproxy_folder(self) -> str:
-        folder = Path(tempfile.gettempdir()) / f"troupe-{os.getuid()}-{self._short()}"
+        folder, _ = temporary_folders(self._settings.data_dir)
         folder.mkdir(mode=0o700, exist_ok=True)
         return str(folder)
 
-    def _start_ray(self) -> str:
+    def _start_ray(self) -> None:
         import ray
 
+        _, folder = temporary_folders(self._settings.data_dir)
         # Twice as many as there are cores: nothing here asks for whole cores, and Serve wants a few for itself.
-        context: Any = ray.init(
+        ray.init(
             address="local",
             namespace="troupe",
             include_dashboard=False,
@@ -147,9 +107,8 @@ class Cluster:
             log_to_driver=False,
             logging_level="warning",
             _node_ip_address="127.0.0.1",
-            _temp_dir=f"{tempfile.gettempdir()}/troupe-ray-{os.getuid()}-{self._short()}",
+            _temp_dir=str(folder),
         )
-        return str(context.address_info["gcs_address"])
 
     def _start_serve(self) -> None:
         from ray import serve
@@ -160,6 +119,13 @@ class Cluster:
                 host=self._settings.host, port=self._settings.port, keep_alive_timeout_s=KEEP_ALIVE_SECONDS
             )
         )
+
+
+def temporary_folders(data_dir: Path) -> tuple[Path, Path]:
+    """Where HAProxy and Ray keep sockets and logs of the shop on this folder: short, as paths of sockets must be."""
+    short = blake2b(str(data_dir).encode(), digest_size=4).hexdigest()
+    base = Path(tempfile.gettempdir())
+    return base / f"troupe-{os.getuid()}-{short}", base / f"troupe-ray-{os.getuid()}-{short}"
 
 
 def _connections() -> int:
