@@ -19,7 +19,6 @@ class Running(msgspec.Struct):
     started: float
     mark: str
     url: str
-    ray: str = ""
 
 
 def _file(folder: Path) -> Path:

@@ -1,25 +1,22 @@
 """`troupe run` and `troupe stop`."""
 
 import os
+import secrets
 import signal
-import sys
-import threading
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from serve import processes
+from serve import preflight, processes, supervising
 from serve import settings as settings_module
-from serve.cluster import Cluster
 from serve.kept_secrets import with_secrets
 from serve.preflight import CannotStart
 from serve.settings import Settings, SettingsError
 
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False)
 
 STOP_SECONDS = 60.0
 
@@ -42,31 +39,16 @@ def run(
     demo: Annotated[bool, typer.Option(help="Load the demo shop if the catalogue is empty.")] = True,
 ) -> None:
     """Run the shop on this machine until Ctrl-C."""
-    settings = with_secrets(read_settings(port, data))
-    stopping = threading.Event()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        stopping.set()
-
-    began = time.monotonic()
-    cluster = Cluster(settings, lambda text: console.print(f"[dim]{time.monotonic() - began:5.1f} s[/] {text}"))
+    settings = read_settings(port, data)
     try:
-        cluster.start()
-        # Ray sets handlers of its own while it starts.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, stop)
-        if demo:
-            _load_demo(settings)
-        _tell_where(settings, time.monotonic() - began)
-        while not stopping.wait(1.0):
-            pass
+        supervising.end_leftovers(settings, console.print)
+        preflight.check(settings)
     except CannotStart as error:
         console.print(f"[red]{error}")
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        console.print("Interrupted")
-    finally:
-        cluster.stop()
+    code = supervising.supervise(with_secrets(settings), secrets.token_hex(8), demo)
+    if code:
+        raise typer.Exit(code)
     console.print("The shop is closed.")
 
 
@@ -76,9 +58,7 @@ def stop(data: Annotated[Path | None, typer.Option(help="The data folder of the 
     running = processes.noted(settings.data_dir)
     if running is None or not processes.alive(running):
         left = processes.sweep(running.mark) if running else 0
-        console.print(
-            f"No shop runs on {settings.data_dir}." + (f" Ended {left} processes left behind." if left else "")
-        )
+        console.print(f"No shop runs on {settings.data_dir}. Processes left behind and ended: {left}.")
         return
     os.kill(running.pid, signal.SIGTERM)
     until = time.monotonic() + STOP_SECONDS
@@ -90,32 +70,3 @@ def stop(data: Annotated[Path | None, typer.Option(help="The data folder of the 
             break
         time.sleep(0.2)
     console.print("The shop is closed.")
-
-
-def _load_demo(settings: Settings) -> None:
-    from serve.cli.demo import load
-
-    load(settings, console)
-
-
-def _tell_where(settings: Settings, seconds: float) -> None:
-    url = settings.url
-    out = Console()
-    out.print(f"\n[bold green]The shop is open[/] after {seconds:.0f} s: {url}/docs   (Ctrl-C closes it)\n")
-    out.print("Buy something:")
-    sku = "$SKU"
-    lines = (
-        f"SKU=$(curl -s '{url}/api/catalog/products?limit=1' | python3 -c "
-        '\'import json,sys; print(json.load(sys.stdin)["items"][0]["sku"])\')',
-        f"TOKEN=$(curl -s {url}/api/cart/items -H 'Content-Type: application/json' "
-        f'-d \'{{"sku": "\'{sku}\'", "quantity": 2}}\' | python3 -c '
-        "'import json,sys; print(json.load(sys.stdin)[\"guest_token\"])')",
-        f"curl -s {url}/api/orders -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' -d "
-        '\'{"email": "you@example.com", "address": {"name": "You", "line1": "1 High Street", '
-        '"city": "London", "postal_code": "N1 9GU", "country": "GB"}, "shipping_method": "standard", '
-        '"payment": {"method": "card", "reference": "pm_card_visa"}}\'',
-    )
-    for line in lines:
-        sys.stdout.write(f"  {line}\n")
-    sys.stdout.write("\n")
-    sys.stdout.flush()
