@@ -95,8 +95,8 @@ async def test_a_quotation_is_the_guests_who_has_its_token(http: httpx.AsyncClie
 
 
 async def test_one_key_makes_one_quotation(http: httpx.AsyncClient) -> None:
-    wanted = {"json": {"items": [{"sku": "MUG"}]}, "headers": {**BOB, "idempotency-key": "k1"}}
-    first, second = [(await http.post("/api/admin/carts", **wanted)).json() for _ in range(2)]
+    wanted, headers = {"items": [{"sku": "MUG"}]}, {**BOB, "idempotency-key": "k1"}
+    first, second = [(await http.post("/api/admin/carts", json=wanted, headers=headers)).json() for _ in range(2)]
     assert first == second
     seen = await http.get("/api/cart", headers=bearer(first["guest_token"]))
     assert [line["quantity"] for line in seen.json()["lines"]] == [1]

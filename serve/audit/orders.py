@@ -1,0 +1,152 @@
+"""What follows from orders: their place in the list, their mails, their contacts, and the slots of carts."""
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from actors import cart, order
+from pipelines import list_orders, send_mails
+from serve.audit.findings import Findings
+from serve.audit.flows import Flows
+from serve.audit.replayed import Replayed
+from serve.audit.sources import Beside, stream
+from serve.audit.stock import RUNNING
+from serve.notifications.store import MAILS
+from serve.orders.store import contacts, listed
+
+
+class Listed:
+    """The list of orders beside the orders, in order of id."""
+
+    def __init__(self, db: Connection | None, flows: Flows, findings: Findings) -> None:
+        self._flows = flows
+        self._findings = findings
+        rows = stream(db, select(listed).order_by(listed.c.id)) if db is not None else iter(())
+        self._rows: Beside[Any] = Beside(rows, lambda row: str(row.id), self._stray)
+
+    def check(self, one: Replayed) -> None:
+        """That the list shows the order as it is, if the flow has handled all that happened to it."""
+        row = next(iter(self._rows.at(one.id)), None)
+        events = [seen for seen in one.events if self._flows.wants(list_orders.NAME, seen)]
+        if not events or not all(self._flows.handled(list_orders.NAME, seen) for seen in events):
+            return
+        state: order.OrderState = one.state
+        wanted = (state.owner, state.opened_at, state.status, state.total, state.currency)
+        if row is None:
+            self._findings.broken(f"Order {one.id} is not in the list of orders.")
+            return
+        shown = (row.owner, row.placed_at, row.status, row.total, row.currency)
+        for name, there, expected in zip(("owner", "time", "status", "total", "currency"), shown, wanted, strict=True):
+            if there != expected:
+                self._findings.broken(f"The list of orders has the {name} {there!r} of order {one.id}: {expected!r}.")
+
+    def end(self) -> None:
+        self._rows.end()
+
+    def _stray(self, row: Any) -> None:
+        self._findings.broken(f"The list of orders has order {row.id}, which never was.")
+
+
+class Mailed:
+    """What was mailed beside the orders, in order of id: exactly what their events make, once each."""
+
+    def __init__(self, db: Connection | None, flows: Flows, findings: Findings) -> None:
+        self._flows = flows
+        self._findings = findings
+        rows = stream(db, select(MAILS).order_by(MAILS.c.order_id)) if db is not None else iter(())
+        self._rows: Beside[Any] = Beside(rows, lambda row: str(row.order_id), self._stray)
+
+    def check(self, one: Replayed) -> None:
+        found = self._rows.at(one.id)
+        sent: dict[tuple[str, str], Any] = {}
+        for row in found:
+            mail = (row.event_id, row.template)
+            if mail in sent:
+                self._findings.broken(f"The {row.template} of order {one.id} was mailed twice: event {row.event_id}.")
+            sent[mail] = row
+            self._check_outcome(row)
+        self._findings.count("mails", len(found))
+        due = self._due(one)
+        for mail in sent.keys() - due.keys():
+            self._findings.broken(f"The {mail[1]} of order {one.id} was mailed, and nothing happened that makes one.")
+        for mail, handled in due.items():
+            if mail not in sent and handled:
+                self._findings.broken(f"The {mail[1]} of order {one.id} was never mailed: event {mail[0]}.")
+
+    def end(self) -> None:
+        self._rows.end()
+
+    def _due(self, one: Replayed) -> dict[tuple[str, str], bool]:
+        """Each mail that an event makes, and whether the flow says that it has seen to it."""
+        view = order.view(one.state)
+        due: dict[tuple[str, str], bool] = {}
+        for seen in one.events:
+            if self._flows.wants(send_mails.NAME, seen):
+                handled = self._flows.handled(send_mails.NAME, seen)
+                for template, _ in send_mails.due(seen.event, view):
+                    due[seen.happened.id, template] = handled
+        return due
+
+    def _check_outcome(self, row: Any) -> None:
+        if row.outcome is None:
+            self._findings.waits("mails that are being sent", f"{row.template} of order {row.order_id}")
+        elif row.outcome != "sent":
+            self._findings.count(f"mails that could not be delivered ({row.outcome})")
+
+    def _stray(self, row: Any) -> None:
+        self._findings.broken(f"The {row.template} of order {row.order_id} was mailed; there is no such order.")
+
+
+class Contacts:
+    """The rows of whom orders go to; each order that stands has one, erased or not."""
+
+    def __init__(self, db: Connection | None, findings: Findings) -> None:
+        self._findings = findings
+        columns = (contacts.c.order_id, contacts.c.id)
+        rows = stream(db, select(*columns).order_by(contacts.c.order_id)) if db is not None else iter(())
+        # One without an order is of a checkout that came to nothing, and is cleared away later.
+        self._rows: Beside[Any] = Beside(rows, lambda row: str(row.order_id), lambda _: None)
+
+    def check(self, one: Replayed) -> None:
+        known = {row.id for row in self._rows.at(one.id)}
+        state: order.OrderState = one.state
+        if state.contact_id and state.contact_id not in known:
+            self._findings.broken(f"Order {one.id} goes to contact {state.contact_id}, which is not there.")
+
+
+class Slots:
+    """Carts that keep lines for orders; a slot must be for an order that runs or has yet to tell its cart."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._carts: dict[str, str] = {}
+
+    def add(self, one: Replayed) -> None:
+        """A cart: what it keeps, and that it is whole."""
+        state: cart.CartState = one.state
+        for order_id in state.slots:
+            self._carts[order_id] = one.id
+        if state.merged_into is not None and state.lines:
+            self._findings.broken(f"Cart {one.id} has become part of {state.merged_into}, and still has lines.")
+
+    def check(self, one: Replayed) -> None:
+        """An order: whether its cart may still keep its lines."""
+        state: order.OrderState = one.state
+        cart_id = self._carts.pop(one.id, None)
+        if cart_id is None:
+            if state.status in RUNNING and not state.short and not one.busy:
+                self._findings.broken(f"Order {one.id} is {state.status}, and cart {state.cart_id} has no slot for it.")
+            return
+        tells = any((sent.kind, sent.entity) == ("cart", cart_id) for sent in one.open_sends)
+        if state.status in RUNNING or tells:
+            self._findings.waits("lines that carts keep for their orders", f"cart {cart_id}, order {one.id}")
+        elif state.status != "none":
+            self._findings.broken(f"Cart {cart_id} still keeps the lines of order {one.id}, which is {state.status}.")
+
+    def end(self, open_checkouts: set[str]) -> None:
+        """Slots whose order has no records. `open_checkouts`: orders whose carts' messages are still on their way."""
+        for order_id, cart_id in self._carts.items():
+            if order_id in open_checkouts:
+                self._findings.waits("lines that carts keep for their orders", f"cart {cart_id}, order {order_id}")
+            else:
+                self._findings.broken(f"Cart {cart_id} keeps the lines of order {order_id}, which never was.")

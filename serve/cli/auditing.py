@@ -1,0 +1,46 @@
+"""`troupe audit`: whether money, stock and messages of a shop add up, running or not."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
+
+from serve.audit.auditing import audit as look
+from serve.audit.findings import Findings
+from serve.audit.report import show
+from serve.audit.sources import NoShop
+from serve.cli.running import read_settings
+
+console = Console(stderr=True, highlight=False)
+
+
+def audit(
+    data: Annotated[Path | None, typer.Option(help="The shop's data folder, if not TROUPE_DATA_DIR.")] = None,
+    settled: Annotated[bool, typer.Option("--settled", help="What is still under way counts as wrong, too.")] = False,
+) -> None:
+    """Check the journal and every database of a shop against each other. Ends with 1 if anything is wrong."""
+    folder = read_settings(data=data).data_dir
+    try:
+        findings = _look(folder)
+    except (NoShop, SQLAlchemyError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+    show(findings, Console(), settled=settled)
+    if not findings.clean(settled=settled):
+        raise typer.Exit(1)
+
+
+def _look(folder: Path) -> Findings:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(f"auditing {folder}", total=None)
+        return look(folder, lambda done, of: progress.update(task, completed=done, total=of))
