@@ -2,6 +2,7 @@
 
 import asyncio
 
+from actors.cart import CartView
 from actors.decision import Message
 from actors.kinds import KINDS
 from actors.runtime.ports import Answer, CommandFailed, Overloaded, Unavailable
@@ -99,6 +100,8 @@ class Person:
         if key is not None and not transient:
             self.ledger.replied(kind, entity, "c:" + key, answer.reply, answer.version)
         self.ledger.heard(kind, entity, answer.version, 0 if answer.repeated else floor, name)
+        if isinstance(answer.reply, CartView):
+            self.ledger.shown(kind, entity, answer.version, answer.reply)
         if not answer.repeated:
             self._seen[kind, entity] = max(answer.version, self._seen.get((kind, entity), 0))
 
@@ -114,9 +117,18 @@ class Person:
                 await self.idle(0.5)
                 continue
             self.ledger.heard(kind, entity, answer.version, max(floor, at_least), f"a read by {self.name}")
+            self.ledger.shown(kind, entity, answer.version, answer.reply)
             self._seen[kind, entity] = max(seen, answer.version)
             return answer
         return None
+
+    async def stare(self) -> None:
+        """Reads what others change, for ever, by a way that it looks up only when nobody answers any more."""
+        while True:
+            await asyncio.sleep(self.chance.uniform(0.01, 0.2))
+            known = list(self.ledger.floors)[-12:]
+            if known:
+                await self.read(*self.chance.choice(known), tries=1)
 
     async def watch(self, kind: str, entity: str, seconds: float) -> Answer | None:
         floor = self.ledger.floor(kind, entity)
@@ -125,4 +137,5 @@ class Person:
         except (Unavailable, Overloaded):
             return None
         self.ledger.heard(kind, entity, answer.version, floor, f"a watch by {self.name}")
+        self.ledger.shown(kind, entity, answer.version, answer.reply)
         return answer

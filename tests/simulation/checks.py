@@ -5,7 +5,7 @@ from typing import Any
 
 from actors.journal.base import ShardId
 from actors.kinds import KINDS
-from actors.runtime.wire import Body, Note, Record, body_of
+from actors.runtime.wire import Body, Note, Record, body_of, encode
 from tests.simulation.database import Database
 from tests.simulation.ledger import EntityId, Ledger
 
@@ -69,6 +69,22 @@ def check_acknowledged(database: Database, ledger: Ledger) -> Iterator[str]:
         records = database.entity_records(kind, entity)
         if floor > (records[-1].version if records else 0):
             yield f"{kind}/{entity}: version {floor} was seen and is not there"
+
+
+def check_views(entities: Entities, ledger: Ledger) -> Iterator[str]:
+    """What readers were shown is what had been committed, version for version."""
+    for (kind, entity), views in ledger.views.items():
+        rules = KINDS[kind]
+        state = rules.initial(entity)
+        made = {0: encode(rules.view(state))}
+        for record, body in entities.get((kind, entity), []):
+            for event in body.events:
+                state = rules.apply(state, rules.event(event))
+            if record.version in views:
+                made[record.version] = encode(rules.view(state))
+        for version, shown in views.items():
+            if made.get(version) != shown:
+                yield f"version {version} of {kind}/{entity} was shown as {shown!r}, it is {made.get(version)!r}"
 
 
 def check_messages(database: Database, entities: Entities) -> Iterator[str]:

@@ -88,6 +88,11 @@ class Database:
     def entity_records(self, kind: str, entity: str, after: int = 0) -> list[Record]:
         return self._behind(self._of_entity.get((kind, entity), []), after, None)
 
+    def version_of(self, kind: str, entity: str) -> int:
+        """0 if it never was."""
+        places = self._of_entity.get((kind, entity))
+        return places[-1][0] if places else 0
+
     def _behind(self, places: list[tuple[int, int]], after: int, limit: int | None) -> list[Record]:
         start = bisect_right(places, (after, len(self.records)))
         end = None if limit is None else start + limit

@@ -13,7 +13,6 @@ from tests.simulation.flows import Flows
 from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.invariants import check_shop
 from tests.simulation.ledger import Ledger
-from tests.simulation.loop import Deadlock, Livelock
 from tests.simulation.plan import Plan, plan_of
 from tests.simulation.shoppers import Shop, Shopper, Staff
 from tests.simulation.world import World
@@ -74,17 +73,19 @@ class Simulation:
         self.ledger = Ledger(world)
         self.shop = Shop(self.gateway)
         self.replicas = [Replica(world, self.cluster, f"replica{n}") for n in range(2)]
+        self.onlookers = [Replica(world, self.cluster, f"onlooker{n}") for n in range(2)]
         self.gateway.entities = self.replicas[0].region
 
-    def _person(self, name: str) -> Person:
-        return Person(self.world, self.ledger, self.replicas, name)
+    def _person(self, name: str, replicas: list[Replica] | None = None) -> Person:
+        return Person(self.world, self.ledger, replicas or self.replicas, name)
 
     async def live(self) -> None:
         plan, world = self.world.plan, self.world
         for name in self.cluster.names:
             self.cluster.start(name)
         for replica in self.replicas:
-            world.loop.spawn(replica.process, replica.way.keep_fresh(5.0), "way")
+            world.loop.spawn(replica.process, replica.way.keep_fresh(1.0), "way")
+        staring = [asyncio.create_task(self._person(one.process.name, [one]).stare()) for one in self.onlookers]
         self.flows.start()
         staff = Staff(self.shop, self._person("staff"))
         people = [asyncio.create_task(self._stock_and_work(staff), name="staff")]
@@ -104,6 +105,8 @@ class Simulation:
             else:
                 task.result()
         await self._settle()
+        for task in staring:
+            task.cancel()
 
     async def _stock_and_work(self, staff: Staff) -> None:
         await staff.stock_up()
@@ -152,6 +155,7 @@ class Simulation:
             checks.check_shards(database, self.cluster.shards),
             checks.check_entities(entities),
             checks.check_acknowledged(database, self.ledger),
+            checks.check_views(entities, self.ledger),
             checks.check_messages(database, entities),
             checks.check_effects_and_timers(database, entities, database.now()),
             checks.check_snapshots(database, entities),
@@ -190,8 +194,8 @@ def run_plan(plan: Plan) -> Report:
         logger.addHandler(handler)
     try:
         world.loop.run(simulation.main())
-    except (Deadlock, Livelock) as error:
-        world.violate(f"{type(error).__name__}: {error}")
+    except Exception as error:
+        world.violate(f"it broke: {type(error).__name__}: {error}")
     finally:
         for logger, (level, propagate) in zip(loggers, before, strict=True):
             logger.removeHandler(handler)
