@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.runtime.ports import Done
-from actors.runtime.wire import Body, Envelope, Record, Result, Status
+from actors.runtime.wire import Body, Envelope, Mode, Record, Result, Status
 
 
 class Entity:
@@ -12,7 +12,7 @@ class Entity:
     Not `proven`: it is believed to be new, and no record has shown it yet.
     """
 
-    __slots__ = ("ahead", "at", "id", "pending", "proven", "snapshot", "state", "used", "version")
+    __slots__ = ("ahead", "at", "id", "pending", "proven", "snapshot", "state", "used", "version", "waiting")
 
     def __init__(self, entity: str, state: Any, version: int = 0, at: int = 0, snapshot: int = 0) -> None:
         self.id = entity
@@ -23,6 +23,7 @@ class Entity:
         self.at = at
         self.snapshot = snapshot
         self.used = 0.0
+        self.waiting = 0
         self.proven = True
 
 
@@ -66,6 +67,12 @@ class Pending:
         self.joined: list[Work] | None = None
         self.tails: list[tuple[Work, bytes]] | None = None
         self.dropped = False
+
+    @property
+    def places(self) -> int:
+        """How many of the entity's places for shoppers are taken by those who wait for this decision."""
+        mine = 0 if self.work.envelope.mode is Mode.MESSAGE else 1
+        return mine + len(self.joined or ()) + len(self.tails or ())
 
     def works(self) -> list[Work]:
         """Everybody who waits, to be decided again from the start."""

@@ -113,15 +113,17 @@ class Shard:
         if envelope.mode is Mode.MESSAGE:
             return False
         limits = self.parts.limits
-        mine = len(entity.pending) if entity.pending else 0
-        return mine >= limits.mailbox or self.parts.committer.backlog >= limits.crowd
+        return entity.waiting >= limits.mailbox or self.parts.committer.backlog >= limits.crowd
 
     def _join(self, earlier: Pending, work: Work) -> None:
         if work.envelope.fingerprint != earlier.work.envelope.fingerprint:
             work.done(KEY_REUSED)
-        elif earlier.joined is None:
-            earlier.joined = [work]
+        elif self._too_much(earlier.entity, work.envelope):
+            work.done(OVERLOADED)
         else:
+            earlier.entity.waiting += 1
+            if earlier.joined is None:
+                earlier.joined = []
             earlier.joined.append(work)
 
     def answer_again(self, work: Work, body: Body, version: int) -> None:
@@ -161,6 +163,7 @@ class Shard:
             entity.pending.append(pending)
         entity.ahead = state
         entity.at = now
+        entity.waiting += pending.places
         self._under_way[key] = pending
         self.pending += 1
         self.parts.committer.add(self, pending)
@@ -200,6 +203,7 @@ class Shard:
             if last.tails is None:
                 last.tails = []
             last.tails.append((work, reply))
+            entity.waiting += 1
         elif not entity.proven:
             self._load_after_all(entity, work)
         elif self.parts.lease.valid():
@@ -235,6 +239,7 @@ class Shard:
         entity = pending.entity
         assert entity.pending is not None
         entity.pending.pop(0)
+        entity.waiting -= pending.places
         entity.state = pending.state
         entity.proven = True
         entity.version = record.version
@@ -270,6 +275,7 @@ class Shard:
             self._under_way.pop((entity.id, pending.work.envelope.command_id), None)
             works.extend(pending.works())
         entity.pending = None
+        entity.waiting = 0
         if self.entities.get(entity.id) is entity:
             del self.entities[entity.id]
         self.waking.put_back(entity.id, works)

@@ -79,7 +79,6 @@ async def test_the_shops_own_messages_go_first_though_they_came_last(stage: Stag
     assert (answers, status, notes) == (["Answer"] * 2, Status.OK, ("saga", "shopper 0", "shopper 1"))
 
 
-@pytest.mark.xfail(strict=True, reason="DEFECT in the runtime: messages that wait for a commit use up shoppers' places")
 async def test_messages_have_places_of_their_own_and_take_no_shoppers() -> None:
     answers, status, notes = await _with_a_message_behind(Stage(Limits(shards=SHARDS, mailbox=2)), 2)
     assert (answers, status, len(notes)) == (["Answer"] * 2, Status.OK, 3)
@@ -103,9 +102,6 @@ async def test_a_crowd_is_bounded_for_the_host_as_a_whole() -> None:
     await stage.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="DEFECT in the runtime: what waits behind a commit without a record of its own is not counted"
-)
 async def test_what_leaves_no_record_is_bounded_too() -> None:
     stage = Stage(Limits(shards=SHARDS, mailbox=3))
     await stage.start()

@@ -61,7 +61,7 @@ class GatewayBook:
         self._now = now
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + SCHEMA)
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + SCHEMA)
         self._outgoing = Outgoing(self._db)
 
     def carry_out(self, calls: Sequence[Call]) -> list[Reply]:
