@@ -20,7 +20,7 @@ from ray.scripts import scripts
 
 from serve import cluster
 from serve.cluster import Cluster
-from serve.settings import Settings
+from serve.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 # Made anew at each start of a shop on one machine. On several, the token is a file that all of them have.
@@ -56,7 +56,7 @@ def on_one_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     """The environment that `troupe run` gives Ray."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(cluster, "_connections", lambda: 100)
-    return Cluster(Settings(data_dir=tmp_path / "data"), lambda _: None)._environment()
+    return Cluster(load(data_dir=tmp_path / "data"), lambda _: None)._environment()
 
 
 def test_rays_schema_takes_it(config: dict[str, Any]) -> None:
