@@ -1,6 +1,7 @@
 """Those who ask: replicas with a region each, and people who ask through any of them, again when nobody answers."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from actors.cart import CartView
 from actors.decision import Message
@@ -87,11 +88,11 @@ class Person:
             return answer
         return None
 
-    async def _maybe_hang_up(self, ask: "asyncio.Future[Answer] | object") -> Answer:
+    async def _maybe_hang_up(self, ask: Awaitable[Answer]) -> Answer:
         if "hang_ups" in self.world.plan.faults and self.chance.random() < 0.1:
             async with asyncio.timeout(self.chance.uniform(0, 0.02)):
-                return await ask  # type: ignore[misc]
-        return await ask  # type: ignore[misc]
+                return await ask
+        return await ask
 
     def _hear(self, kind: str, entity: str, command: Message, key: str | None, answer: Answer, floor: int) -> None:
         name = type(command).__name__

@@ -115,10 +115,14 @@ class Chaos:
             await self._restart(victim.name)
 
     async def _zombie(self) -> None:
-        """A second incarnation starts while the first still runs, cut off from whoever assigns shards."""
+        """A second incarnation starts while the first still runs, cut off from whoever assigns shards.
+
+        Half of them are cut off from the database too: nothing tells such a one that its shards are gone.
+        """
         victim = self._somebody()
         if victim is None:
             return
+        victim.journal.cut = self.chance.random() < 0.5
         self.cluster.start(victim.name)
         await self.world.sleep(self.chance.uniform(0.5, 20.0))
         self.cluster.kill(victim)
@@ -170,11 +174,12 @@ class Chaos:
         deaf = [one for one in self.cluster.current.values() if one.name != to and chance.random() < 0.7]
         for one in deaf:
             one.deaf = True
+            one.journal.cut = chance.random() < 0.4
         for shard in some:
             self.cluster.assigned[shard] = to
         await self.world.sleep(chance.uniform(0.5, 8.0))
         for one in deaf:
-            one.deaf = False
+            one.deaf = one.journal.cut = False
 
     async def _partition(self) -> None:
         chance = self.chance

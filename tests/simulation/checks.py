@@ -114,16 +114,16 @@ def check_effects_and_timers(database: Database, entities: Entities, now: int) -
                 if timers.get(name, (0, 0))[0] == int(version) and body.at < timers.pop(name)[1]:
                     yield f"timer {name} of {kind}/{entity} went off early"
             for index in range(len(body.effects)):
-                name = f"e:{record.version}/{index}"
-                if database.record_of_command(kind, entity, name) is None:
-                    yield f"effect {name} of {kind}/{entity} was never answered"
+                effect = f"e:{record.version}/{index}"
+                if database.record_of_command(kind, entity, effect) is None:
+                    yield f"effect {effect} of {kind}/{entity} was never answered"
             for timer in body.timers:
                 timers.pop(timer.name, None)
                 if timer.at:
                     timers[timer.name] = (record.version, timer.at)
-        for name, (version, at) in timers.items():
+        for name, (set_by, at) in timers.items():
             if at < now - 60_000:
-                yield f"timer {name} of {kind}/{entity}, set at version {version}, never went off"
+                yield f"timer {name} of {kind}/{entity}, set at version {set_by}, never went off"
 
 
 def check_snapshots(database: Database, entities: Entities) -> Iterator[str]:

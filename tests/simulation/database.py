@@ -148,7 +148,7 @@ class Database:
         self.leases[owner] = now + milliseconds
         told = self.revocations.setdefault(owner, {})
         for one in heard:
-            told.pop(tuple(one), None)
+            told.pop(one, None)
         return Lease(now, tuple(told))
 
     def revoke(self, owner: str, shards: Sequence[Revoked]) -> tuple[int, int]:
@@ -158,7 +158,7 @@ class Database:
             return now, 0
         told = self.revocations.setdefault(owner, {})
         for one in shards:
-            told[tuple(one)] = None
+            told[one] = None
         return now, until
 
     def end_lease(self, owner: str) -> None:

@@ -13,9 +13,10 @@ from contextlib import suppress
 from contextvars import Context, ContextVar
 from itertools import count
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 TURNS_WITHOUT_TIME = 200_000
 PRUNE = 2_000
@@ -55,10 +56,12 @@ class _Task(asyncio.Task[Any]):
         return self._number
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop(asyncio.BaseEventLoop):
     """`shuffle` (None: never) reorders what is ready at the same moment. `errors`: what nobody else caught."""
 
     def __init__(self, shuffle: Random | None = None) -> None:
+        self._runs = False
+        super().__init__()
         self._now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -81,24 +84,26 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return False
 
     def is_running(self) -> bool:
-        return not self._closed
+        return self._runs
 
     def is_closed(self) -> bool:
         return self._closed
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if not self._closed:
             self._ready.append(handle)
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + max(delay, 0.0), callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         timer = asyncio.TimerHandle(when, callback, args, self, context)
         if not self._closed:
@@ -115,9 +120,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self,
         coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
         *,
-        name: str | None = None,
+        name: object = None,
         context: Context | None = None,
-        **options: Any,
     ) -> "asyncio.Task[T]":
         task = _Task(next(self._numbers), coro, loop=self, name=name, context=context)
         self._tasks.append(task)
@@ -146,6 +150,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs until `main` is done, then throws away everything else. Raises Deadlock, Livelock, what main raises."""
         events._set_running_loop(self)
+        self._runs = True
         try:
             task = self.create_task(main, name="main")
             while not task.done():
@@ -153,6 +158,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             return task.result()
         finally:
             self._throw_away()
+            self._runs = False
             events._set_running_loop(None)
 
     def _turn(self) -> None:
@@ -201,7 +207,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 with suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
         self._tasks.clear()
         self._ready.clear()
         self._timers.clear()

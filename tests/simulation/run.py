@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass, replace
 from time import process_time
 
+from actors.kinds import KINDS
 from tests.simulation import checks
 from tests.simulation.callers import Person, Replica
 from tests.simulation.chaos import Chaos
@@ -104,9 +105,9 @@ class Simulation:
                 world.violate(f"{task.get_name()} is still waiting for an answer")
             else:
                 task.result()
-        await self._settle()
         for task in staring:
             task.cancel()
+        await self._settle()
 
     async def _stock_and_work(self, staff: Staff) -> None:
         await staff.stock_up()
@@ -173,7 +174,7 @@ class Simulation:
 
 
 def _view(kind: str, name: str, entities: checks.Entities) -> object:
-    return checks.KINDS[kind].view(checks.state_at(kind, name, entities))
+    return KINDS[kind].view(checks.state_at(kind, name, entities))
 
 
 def _some(owed: object) -> str:
