@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -160,7 +161,9 @@ class RunningShop:
             finally:
                 engine.dispose()
 
-        return asyncio.run(made())
+        # In a thread of its own, so that asynchronous tests may call this as well.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, made()).result()
 
     def staff_token(self) -> str:
         """Made anew before it ends."""
