@@ -4,6 +4,7 @@ Records are numbered when their batch is sealed, and the next batch waits for th
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from actors.runtime.limits import Limits
 from actors.runtime.ports import Clock
 from actors.runtime.shard import Shard
 from actors.runtime.wire import Record
+
+_log = logging.getLogger("troupe.runtime")
 
 Item = tuple[Shard, Pending]
 Wrote = Callable[[int, Record], None]
@@ -74,15 +77,23 @@ class Committer:
 
     async def _write(self, records: list[Record]) -> list[Outcome]:
         """Writes until the database has spoken about every record."""
-        outcomes = [_own(*pair) for pair in zip(await self._journal.write(records), records, strict=True)]
+        outcomes = [_own(*pair) for pair in zip(await self._try(records), records, strict=True)]
         delay = self._limits.retry_first
         while unsure := _unsure(records, outcomes):
             await self._clock.sleep(delay)
             delay = min(2 * delay, self._limits.retry_most)
-            again = await self._journal.write([records[n] for n in unsure])
+            again = await self._try([records[n] for n in unsure])
             for n, outcome in zip(unsure, again, strict=True):
                 outcomes[n] = _own(outcome, records[n])
         return outcomes
+
+    async def _try(self, records: list[Record]) -> list[Outcome]:
+        try:
+            return await self._journal.write(records)
+        except Exception:
+            # The port does not allow it, but a host that stopped committing for good would be worse.
+            _log.exception("the journal failed to say what became of a batch")
+            return [Unknown() for _ in records]
 
     def _settle(self, batch: list[Item], records: list[Record], outcomes: list[Outcome]) -> None:
         self.backlog -= len(batch)

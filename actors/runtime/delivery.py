@@ -3,6 +3,9 @@
 Only the oldest message of a pair is ever under way, so nothing can overtake it, in this incarnation or the next.
 """
 
+import asyncio
+from functools import partial
+
 from actors.runtime.open_work import OpenSend, Pair
 from actors.runtime.parts import Parts
 from actors.runtime.shard import Shard
@@ -16,51 +19,76 @@ class Delivery:
         self._parts = parts
         # By the shard's incarnation: one that is over must not keep the next from sending.
         self._busy: set[tuple[Shard, Pair]] = set()
+        # How many of a pair's oldest messages an earlier incarnation may have sent already.
+        self._old: dict[tuple[Shard, Pair], int] = {}
         self.stuck: dict[str, int] = {}
 
-    def offer(self, shard: Shard, pair: Pair, again: bool = False) -> None:
-        """Something may be there to send; `again`: it may have been sent before."""
+    def offer(self, shard: Shard, pair: Pair) -> None:
+        """Something new may be there to send."""
         key = (shard, pair)
         if key not in self._busy and shard.owed.head(pair) is not None:
             self._busy.add(key)
-            self._send(shard, pair, 1 if again else 0)
+            self._send(shard, pair, 0)
+
+    def resume(self, shard: Shard) -> None:
+        """All that the shard owed when it was taken over; it may have been sent before."""
+        for pair, queue in list(shard.owed.sends.items()):
+            self._old[shard, pair] = len(queue)
+            self.offer(shard, pair)
 
     def _send(self, shard: Shard, pair: Pair, attempt: int) -> None:
         head = shard.owed.head(pair)
-        if head is None or shard.closed:
-            self._busy.discard((shard, pair))
-            return
-        if self._parts.time.now() - head.at > self._parts.limits.sender_age_ms:
+        while head is not None and self._parts.time.now() - head.at > self._parts.limits.sender_age_ms:
             shard.owed.park(pair)
-            self._send(shard, pair, 1)
+            self._done_with(shard, pair, head)
+            head = shard.owed.head(pair)
+        if head is None or shard.closed:
+            self._forget(shard, pair)
             return
+        again = attempt > 0 or (shard, pair) in self._old
         envelope = Envelope(
             Mode.MESSAGE,
             head.kind,
             head.receiver,
             head.message,
             command_id=head.command_id(shard.kind.name),
-            creates=head.creates and not attempt,
-            again=attempt > 0,
+            creates=head.creates and not again,
+            again=again,
             at=head.at,
         )
-        self._parts.route(envelope, lambda result: self._answered(shard, pair, head, attempt, result))
+        self._parts.route(envelope, partial(self._answered, shard, pair, head, attempt))
 
     def _answered(self, shard: Shard, pair: Pair, head: OpenSend, attempt: int, result: Result) -> None:
         if shard.closed or shard.owed.head(pair) is not head:
-            self._busy.discard((shard, pair))
-            return
-        if result.status in (Status.OK, Status.REPEATED):
-            self.stuck.pop(head.command_id(shard.kind.name), None)
-            shard.owed.acknowledged(pair)
-            self._send(shard, pair, 0)
-        elif result.status is Status.TOO_OLD:
-            shard.owed.park(pair)
-            self._send(shard, pair, 0)
+            self._forget(shard, pair)
+        elif result.status in (Status.OK, Status.REPEATED, Status.TOO_OLD):
+            if result.status is Status.TOO_OLD:
+                shard.owed.park(pair)
+            else:
+                shard.owed.acknowledged(pair)
+            self._done_with(shard, pair, head)
+            if shard.owed.head(pair) is None:
+                self._forget(shard, pair)
+            else:
+                # Not from here: a receiver that answers at once would make the stack grow with the queue.
+                asyncio.get_running_loop().call_soon(self._send, shard, pair, 0)
         else:
             if result.status is Status.FAILED:
                 self.stuck[head.command_id(shard.kind.name)] = attempt + 1
             self._parts.tasks.start(self._later(shard, pair, attempt + 1), "send again")
+
+    def _done_with(self, shard: Shard, pair: Pair, head: OpenSend) -> None:
+        if self.stuck:
+            self.stuck.pop(head.command_id(shard.kind.name), None)
+        old = self._old.get((shard, pair), 0)
+        if old > 1:
+            self._old[shard, pair] = old - 1
+        elif old:
+            del self._old[shard, pair]
+
+    def _forget(self, shard: Shard, pair: Pair) -> None:
+        self._busy.discard((shard, pair))
+        self._old.pop((shard, pair), None)
 
     async def _later(self, shard: Shard, pair: Pair, attempt: int) -> None:
         limits = self._parts.limits

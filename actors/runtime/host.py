@@ -1,5 +1,6 @@
 """A host: a process's share of the shards, with all that keeps them going."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -22,6 +23,9 @@ from actors.runtime.upkeep import Upkeep
 from actors.runtime.wire import Envelope, Mode, Record, Result, Status
 
 _log = logging.getLogger("troupe.runtime")
+
+# A database that is away must not keep a host from ending; who takes its shards then waits for its lease.
+STOP_SECONDS = 15.0
 
 
 class Host:
@@ -103,8 +107,7 @@ class Host:
             self._resume(shard)
 
     def _resume(self, shard: Shard) -> None:
-        for pair in list(shard.owed.sends):
-            self.delivery.offer(shard, pair, again=True)
+        self.delivery.resume(shard)
         for effect in list(shard.owed.effects.values()):
             self._effects.start(shard, effect)
         for timer in list(shard.owed.timers.values()):
@@ -131,11 +134,12 @@ class Host:
     async def stop(self) -> None:
         """Releases everything and ends."""
         try:
-            await self.disown(list(self.shards))
-            await self._tasks.close()
-            await self.lease.end()
-        except JournalUnavailable as error:
-            _log.warning("%s could not release its shards: %s", self.name, error)
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.disown(list(self.shards))
+                await self._tasks.close()
+                await self.lease.end()
+        except (JournalUnavailable, TimeoutError) as error:
+            _log.warning("%s could not release its shards: %s", self.name, type(error).__name__)
         finally:
             await self.kill()
 

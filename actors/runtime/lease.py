@@ -7,7 +7,7 @@ incarnation has written since, and that is what the lease buys: a new owner wait
 import logging
 from collections.abc import Callable
 
-from actors.journal.base import Journal, JournalUnavailable
+from actors.journal.base import Journal
 from actors.runtime.limits import Limits
 from actors.runtime.parts import DatabaseTime
 from actors.runtime.ports import Clock
@@ -60,8 +60,9 @@ class HostLease:
             await self._clock.sleep(self._limits.renewal)
             try:
                 await self.renew()
-            except JournalUnavailable as error:
-                _log.warning("the lease could not be renewed: %s", error)
+            except Exception as error:
+                # Whatever it is: without the next try the host would never serve a read again.
+                _log.warning("the lease could not be renewed: %r", error)
                 if self._clock.monotonic() - self.last > self._limits.lost_lease:
                     return
 
