@@ -84,8 +84,6 @@ class Settings(BaseSettings):
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")
-    staff_email: str = Field("staff@example.com", description="the first staff account of the demo")
-    staff_password: SecretStr | None = Field(None, description="its password; unset: one is made and printed")
     webhook_secret: SecretStr | None = Field(None, description="what the payment gateway signs its calls with")
 
     # What it tells

@@ -2,13 +2,14 @@
 
 import typer
 
-from serve.cli import auditing, catalog, hosts, replaying, running, staff
+from serve.cli import auditing, catalog, hosts, replaying, running, simulating, staff
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
 app.command()(running.stop)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
+app.command()(simulating.simulate)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 catalog.register(app)

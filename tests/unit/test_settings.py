@@ -71,10 +71,10 @@ def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_secrets_are_not_shown_but_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(staff_password="hush hush hush", trusted_proxies=("10.0.0.0/8",), mail_dir="/tmp/mail", port=9000)
+    settings = load(webhook_secret="hush hush hush", trusted_proxies=("10.0.0.0/8",), mail_dir="/tmp/mail", port=9000)
     assert "hush" not in repr(settings)
     packed = settings.packed()
-    assert packed["TROUPE_STAFF_PASSWORD"] == "hush hush hush"
+    assert packed["TROUPE_WEBHOOK_SECRET"] == "hush hush hush"
     assert all(name.startswith("TROUPE_") for name in packed)
     monkeypatch.setenv("TROUPE_PORT", "1234")
     monkeypatch.setenv("TROUPE_OTLP_ENDPOINT", "http://elsewhere")
