@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from actors.runtime.on_ray.mailroom import Batch, decode_replies
@@ -25,10 +26,16 @@ _FULL = Result(Status.OVERLOADED, retry_after=1.0)
 
 
 class RayLink:
-    """Posts envelopes to a host actor in batches and hands out its replies."""
+    """Posts envelopes to a host actor in batches and hands out its replies.
 
-    def __init__(self, actor: Any, caller: str, tasks: Tasks) -> None:
+    `find` gets the actor of that name anew, since it may have been ended and another started; it raises ValueError if
+    there is none. Then the link is `gone`.
+    """
+
+    def __init__(self, actor: Any, caller: str, tasks: Tasks, find: Callable[[], Any]) -> None:
+        self.gone = False
         self._actor = actor
+        self._find = find
         self._caller = caller
         self._waiting: dict[int, Done] = {}
         self._outbox: list[tuple[int, Envelope]] = []
@@ -65,13 +72,13 @@ class RayLink:
             async with asyncio.timeout(CALL_SECONDS):
                 self._hand_out(await self._actor.deliver.remote(self._caller, encode(Batch(batch))))
         except Exception as error:
-            # The host is gone, or cut off: these commands may or may not have been carried out.
+            # The host is gone, or cut off: these commands may or may not have been carried out. What was lost may
+            # have told of earlier ones too.
             _log.info("a batch got no answer: %s", type(error).__name__)
-            for number, _ in batch:
-                self._answer(number, _BROKEN)
+            self._give_up()
 
     async def _collect(self) -> None:
-        while True:
+        while not self.gone:
             try:
                 async with asyncio.timeout(CALL_SECONDS):
                     self._hand_out(await self._actor.collect.remote(self._caller))
@@ -79,6 +86,15 @@ class RayLink:
                 _log.info("no replies to collect: %s", type(error).__name__)
                 self._give_up()
                 await asyncio.sleep(PAUSE)
+                await self._find_again()
+
+    async def _find_again(self) -> None:
+        try:
+            self._actor = await asyncio.to_thread(self._find)
+        except ValueError:
+            self.gone = True
+        except Exception as error:
+            _log.info("the host cannot be looked for: %s", type(error).__name__)
 
     def _hand_out(self, data: bytes) -> None:
         replies = decode_replies(data)

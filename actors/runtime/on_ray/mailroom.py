@@ -39,12 +39,17 @@ decode_replies = msgspec.msgpack.Decoder(Replies).decode
 
 
 class Box:
-    """The replies that wait for one caller. While a delivery waits, the standing call leaves them to it."""
+    """The replies that wait for one caller. While a delivery waits, the standing call leaves them to it.
 
-    def __init__(self) -> None:
+    `name`: the host's incarnation and which box of it this is, since a caller not heard of for long has lost one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.ready: list[tuple[int, Result]] = []
         self.heard = 0.0
         self._deliveries = 0
+        self._standing = 0
         self._for_delivery = asyncio.Event()
         self._for_standing = asyncio.Event()
 
@@ -71,9 +76,12 @@ class Box:
         return self.take()
 
     async def collect(self, seconds: float) -> list[tuple[int, Result]]:
+        self._standing += 1
+        mine = self._standing
         if not self.ready:
             await _wait(self._for_standing, seconds)
-        return self.take()
+        # Nobody listens to an earlier call any more: the caller has only one at a time.
+        return self.take() if mine == self._standing else []
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -91,12 +99,14 @@ class Mailroom:
         self._incarnation = incarnation
         self._accept = accept
         self._boxes: dict[str, Box] = {}
+        self._made = 0
 
     def _box(self, caller: str) -> Box:
         box = self._boxes.get(caller)
         if box is None:
             self._forget()
-            box = self._boxes[caller] = Box()
+            self._made += 1
+            box = self._boxes[caller] = Box(f"{self._incarnation}/{self._made}")
         box.heard = asyncio.get_running_loop().time()
         return box
 
@@ -110,8 +120,9 @@ class Mailroom:
         box = self._box(caller)
         for number, envelope in decode_batch(data).envelopes:
             self._accept(envelope, partial(box.put, number))
-        return encode(Replies(self._incarnation, await box.deliver(FIRST_REPLY)))
+        return encode(Replies(box.name, await box.deliver(FIRST_REPLY)))
 
     async def collect(self, caller: str) -> bytes:
         """Answers with later replies as soon as there are any."""
-        return encode(Replies(self._incarnation, await self._box(caller).collect(STANDING)))
+        box = self._box(caller)
+        return encode(Replies(box.name, await box.collect(STANDING)))

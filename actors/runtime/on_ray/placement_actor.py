@@ -8,6 +8,7 @@ from typing import Any
 import ray
 
 from actors.journal.base import ShardId
+from actors.runtime.clock import SystemClock
 from actors.runtime.on_ray.host_actor import start_host
 from actors.runtime.on_ray.way import NAMESPACE, PLACEMENT
 from actors.runtime.placement import assign
@@ -28,7 +29,8 @@ class PlacementActor:
         self._furnish = furnish
         self._settings = dict(settings)
         self._hosts = list(hosts)
-        self._version = 0
+        # Above any that an earlier incarnation gave: it grows by one with each shard that moves.
+        self._version = SystemClock().wall() * 1000
         self._table: dict[ShardId, str] = {}
         self._meant: dict[ShardId, str] = {}
         self._answered: dict[str, float] = {}
@@ -42,8 +44,10 @@ class PlacementActor:
             self._looking = asyncio.create_task(self._keep_looking())
 
     async def table(self, known: int) -> tuple[int, dict[ShardId, str]]:
-        """The table, or an empty one if the caller knows this version."""
+        """The table, or an empty one if the caller knows this version, or nothing better is known yet."""
         self._up()
+        if not self._meant:
+            return known, {}
         return self._version, {} if known == self._version else dict(self._table)
 
     async def settle(self) -> None:
@@ -66,6 +70,8 @@ class PlacementActor:
         """Adds and takes away hosts; answers, when all is moved, with how many shards each has."""
         self._up()
         async with self._moving:
+            if not self._meant:
+                await self._remember()
             leaving = [host for host in self._hosts if host not in hosts]
             self._hosts = list(hosts)
             self._meant = assign(self._shards, self._hosts, self._table)

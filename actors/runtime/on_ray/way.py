@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import ray
@@ -49,12 +50,13 @@ class RayWay:
         if host is None:
             return None
         link = self._links.get(host)
-        if link is None:
+        if link is None or link.gone:
+            find = partial(ray.get_actor, host, namespace=NAMESPACE)
             try:
-                actor = ray.get_actor(host, namespace=NAMESPACE)
+                actor = find()
             except ValueError:
                 return None
-            link = self._links[host] = RayLink(actor, self._caller, self._tasks)
+            link = self._links[host] = RayLink(actor, self._caller, self._tasks, find)
         return link
 
     async def refresh(self) -> None:
