@@ -78,7 +78,7 @@ class _Audit:
         sources, findings = self._sources, self._findings
         listed = Listed(sources.orders, self._flows, findings)
         mailed = Mailed(sources.notifications, self._flows, findings)
-        contacts = Contacts(sources.orders, findings)
+        contacts = Contacts(sources.orders, sources.opened_at, findings)
         for paying in self._paying(entities):
             if paying.order is not None and paying.order.readable:
                 self._bought.add(paying.order)

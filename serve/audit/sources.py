@@ -19,8 +19,12 @@ PAGE = 1_000
 
 
 class Sources(NamedTuple):
-    """One snapshot of each database; None where there is none yet. `began`: just before the journal's (UTC, ms)."""
+    """One snapshot of each database; None where there is none yet.
 
+    `opened_at`: just before the first was taken; `began`: just before the journal's (UTC, milliseconds).
+    """
+
+    opened_at: int
     flows: Connection | None
     orders: Connection | None
     notifications: Connection | None
@@ -45,12 +49,13 @@ def opened(folder: Path) -> Iterator[Sources]:
             path = folder / f"{name}.db"
             return stack.enter_context(_snapshot(path)) if path.exists() else None
 
+        opened_at = now_ms()
         # One after the other: each is at most as new as what it follows from.
         flows, orders = snapshot("flows"), snapshot("orders")
         notifications, catalog = snapshot("notifications"), snapshot("catalog")
         began = now_ms()
         journal = stack.enter_context(_snapshot(folder / "journal.db"))
-        yield Sources(flows, orders, notifications, catalog, began, journal, snapshot("gateway"))
+        yield Sources(opened_at, flows, orders, notifications, catalog, began, journal, snapshot("gateway"))
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from actors.runtime.kind import shard_of
 from actors.runtime.open_work import Checkpoint, OpenSend
 from actors.runtime.wire import SentMessage, encode
 from serve.audit.findings import Findings
+from serve.audit.orders import Contacts
 from serve.audit.replayed import Replayed
 from serve.audit.report import lines_of
 from serve.audit.sources import NoShop
@@ -417,6 +418,14 @@ def test_a_stock_item_that_does_not_add_up() -> None:
         "Stock MUG does not add up: 7 on hand + 2 sold - 0 returned is not 10 received + 0 corrected.",
         "Stock MUG counts 1 held and 0 reserved units; its orders have 0 and 0.",
     ]
+
+
+def test_an_order_placed_meanwhile_may_have_a_contact_that_was_not_seen() -> None:
+    found = Findings()
+    contacts = Contacts(None, 5, found)
+    for name, opened_at in (("o-before", 4), ("o-since", 5)):
+        contacts.check(Replayed("order", name, order.OrderState(name, contact_id="k", opened_at=opened_at)))
+    assert found.damage == ["Order o-before goes to contact k, which is not there."]
 
 
 def test_what_a_shop_will_see_to_is_under_way(folder: Folder) -> None:

@@ -243,5 +243,6 @@ async def test_so_many_at_once_and_no_more() -> None:
     assert {pair async for pair in concurrently(range(10), work, 3)} == {(n, 2 * n) for n in range(10)}
     assert (running, most) == (0, 3)
     with pytest.raises(ValueError, match="no"):
-        _ = [outcome async for outcome in concurrently([1, 99, 2], work, 2)]
-    assert [pair async for pair in concurrently([], work, 2)] == []
+        _ = [each async for each in concurrently([1, 99, 2], work, 2)]
+    nothing: list[int] = []
+    assert [pair async for pair in concurrently(nothing, work, 2)] == []
