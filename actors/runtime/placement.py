@@ -14,9 +14,26 @@ class Table(NamedTuple):
 
 
 def assign(shards: Sequence[ShardId], hosts: Sequence[str], before: Mapping[ShardId, str]) -> dict[ShardId, str]:
-    """Spreads shards evenly over hosts and moves no more of them than that needs. No hosts: nobody has any."""
+    """Spreads the shards of each kind evenly, since kinds are not equally busy, and so all of them.
+
+    It moves no more of them than that needs. No hosts: nobody has any.
+    """
     if not hosts:
         return {}
+    of_kind: dict[str, list[ShardId]] = {}
+    for shard in shards:
+        of_kind.setdefault(shard[0], []).append(shard)
+    assigned: dict[ShardId, str] = {}
+    first = 0
+    for some in of_kind.values():
+        # Where one kind's odd shards end the next one's begin, so that the sums are even, too.
+        in_turn = [*hosts[first:], *hosts[:first]]
+        assigned.update(_spread(some, in_turn, before))
+        first = (first + len(some)) % len(hosts)
+    return assigned
+
+
+def _spread(shards: Sequence[ShardId], hosts: Sequence[str], before: Mapping[ShardId, str]) -> dict[ShardId, str]:
     most, extra = divmod(len(shards), len(hosts))
     share = {host: most + (1 if n < extra else 0) for n, host in enumerate(hosts)}
     assigned: dict[ShardId, str] = {}
