@@ -10,12 +10,13 @@ import pytest
 import ray
 
 from actors.journal.base import ShardId
+from actors.runtime.clock import SystemClock
 from actors.runtime.on_ray import link as link_module
 from actors.runtime.on_ray import mailroom, placement_actor
 from actors.runtime.on_ray.link import RayLink
 from actors.runtime.on_ray.mailroom import Mailroom
-from actors.runtime.on_ray.placement_actor import PlacementActor
-from actors.runtime.on_ray.way import RayWay
+from actors.runtime.on_ray.placement_actor import PlacementActor, running_hosts
+from actors.runtime.on_ray.way import NAMESPACE, RayWay
 from actors.runtime.ports import Done
 from actors.runtime.tasks import Tasks
 from actors.runtime.wire import Envelope, Mode, Result, Status
@@ -196,6 +197,7 @@ class FakeHost:
 def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeHost]:
     made = {"h0": FakeHost(), "h1": FakeHost()}
     monkeypatch.setattr(placement_actor, "start_host", lambda name, *_: made[name])
+    monkeypatch.setattr(placement_actor, "running_hosts", lambda _: [])
     return made
 
 
@@ -210,7 +212,7 @@ async def test_a_placement_that_was_started_again_leaves_callers_their_table(
 ) -> None:
     """It answered with no shards, and, since that answer had its first version, never with any after that."""
     times = count(1)
-    monkeypatch.setattr(placement_actor.SystemClock, "wall", lambda _: next(times))
+    monkeypatch.setattr(SystemClock, "wall", lambda _: next(times))
     placement = PlacementActor(SHARDS, list(hosts), "", {})
     current = [placement]
     named = SimpleNamespace(table=Remote(lambda known: current[0].table(known)))
@@ -238,4 +240,20 @@ async def test_a_placement_that_was_started_again_asks_who_has_what_before_it_mo
     placement = PlacementActor(SHARDS, list(hosts), "", {})
     assert await placement.set_hosts(list(hosts)) == {"h0": 2, "h1": 2}
     assert (hosts["h0"].have, hosts["h1"].have) == (SHARDS[2:], SHARDS[:2])
+    await _end(placement)
+
+
+async def test_a_placement_that_was_started_again_has_the_hosts_that_there_are(
+    hosts: dict[str, FakeHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It took those of the settings: of one that was added later it knew nothing."""
+    hosts["h0"].have, hosts["h1"].have = SHARDS[:2], SHARDS[2:]
+    actors = [("h1", NAMESPACE), ("placement", NAMESPACE), ("h7", "another"), ("h0", NAMESPACE), ("hotel", NAMESPACE)]
+    listed = [{"name": name, "namespace": namespace} for name, namespace in actors]
+    monkeypatch.setattr(ray.util, "list_named_actors", lambda all_namespaces: listed)
+    monkeypatch.setattr(placement_actor, "running_hosts", running_hosts)
+    placement = PlacementActor(SHARDS, ["h0"], "", {})
+    await placement.settle()
+    assert await placement.hosts() == ["h0", "h1"]
+    assert (hosts["h0"].have, hosts["h1"].have) == (SHARDS[:2], SHARDS[2:])
     await _end(placement)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -22,7 +22,7 @@ GIVEN_UP = 20.0
 
 
 class PlacementActor:
-    """One for the whole cluster. It keeps nothing: after a restart the hosts tell what they have."""
+    """One for the whole cluster. It keeps nothing: a new one looks which hosts there are and what they have."""
 
     def __init__(self, shards: list[ShardId], hosts: list[str], furnish: str, settings: Mapping[str, str]) -> None:
         self._shards = shards
@@ -116,8 +116,11 @@ class PlacementActor:
         await asyncio.gather(*[self._see_to(host) for host in self._hosts])
 
     async def _remember(self) -> None:
-        for host in self._hosts:
-            for shard in await self._call(host, "owned") or ():
+        # Since the start other hosts than those of the settings may have been wanted.
+        self._hosts = await asyncio.to_thread(running_hosts, self._hosts) or self._hosts
+        answers = await asyncio.gather(*[self._call(host, "owned") for host in self._hosts])
+        for host, owned in zip(self._hosts, answers, strict=True):
+            for shard in owned or ():
                 self._table[shard] = host
         self._meant = assign(self._shards, self._hosts, self._table)
 
@@ -160,6 +163,15 @@ class PlacementActor:
             return None
         self._answered[host] = asyncio.get_running_loop().time()
         return answer
+
+
+def running_hosts(alike: Sequence[str]) -> list[str]:
+    """The hosts that there are, in order of their numbers, by names that differ from these in the number only."""
+    beginning = alike[0].rstrip("0123456789")
+    actors = ray.util.list_named_actors(all_namespaces=True)
+    names = [actor["name"] for actor in actors if actor["namespace"] == NAMESPACE]
+    found = [name for name in names if name.startswith(beginning) and name[len(beginning) :].isdecimal()]
+    return sorted(found, key=lambda name: int(name[len(beginning) :]))
 
 
 def start_placement(shards: list[ShardId], hosts: list[str], furnish: str, settings: Mapping[str, str]) -> Any:
