@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 
+from serve import ingress
 from serve.settings import Settings
 
 Tell = Callable[[str], None]
@@ -69,6 +70,7 @@ class Cluster:
             "RAY_task_events_report_interval_ms": "0",
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(ingress.haproxy(Path(folder))),
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
             "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
