@@ -37,8 +37,9 @@ class RunningShop:
     The keywords are settings, by the names of their variables.
     """
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, *, demo: bool = False, **variables: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="shop-"))
+        self._demo = demo
         self.port = free_port()
         self.variables = {**CHEAP_PASSWORDS, **variables}
         self.settings = settings_module.load(port=self.port, data_dir=self.folder / "data")
@@ -67,7 +68,7 @@ class RunningShop:
         """Also after `stop` or `kill`: on the same data. Raises AssertionError with the log if it does not come up."""
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "serve.cli.main", "run", "--no-demo"],
+                [sys.executable, "-m", "serve.cli.main", "run", "--demo" if self._demo else "--no-demo"],
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
