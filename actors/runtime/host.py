@@ -46,6 +46,7 @@ class Host:
         self.name = name
         self.kinds = dict(kinds)
         self.shards: dict[ShardId, Shard] = {}
+        self._leaving: list[Shard] = []
         self._taken: dict[ShardId, int] = {}
         self._journal = journal
         self._clock = clock
@@ -91,7 +92,7 @@ class Host:
         await self.lease.run()
         _log.error("%s has had no lease for too long and ends", self.name)
         self.ended = True
-        self._close_all(self.shards.values())
+        self._close_all([*self.shards.values(), *self._leaving])
 
     async def own(self, ids: Sequence[ShardId]) -> None:
         """Takes these shards over, whoever has them. Raises JournalUnavailable."""
@@ -118,11 +119,13 @@ class Host:
         leaving = [shard for shard in (self.shards.pop(one, None) for one in ids) if shard is not None]
         for shard in leaving:
             shard.leaving = True
+        self._leaving += leaving
         closed = []
         while leaving:
             # Closing follows at once on the look at what is pending: nothing can be decided in between.
             for shard in [shard for shard in leaving if not shard.pending]:
                 leaving.remove(shard)
+                self._leaving.remove(shard)
                 if not shard.closed:
                     shard.close()
                     closed.append(shard)
@@ -146,7 +149,7 @@ class Host:
     async def kill(self) -> None:
         """Ends without a word, as a crash would."""
         await self._tasks.close()
-        self._close_all(list(self.shards.values()))
+        self._close_all([*self.shards.values(), *self._leaving])
 
     def accept(self, envelope: Envelope, done: Done) -> None:
         """Takes a command for one of this host's shards."""
@@ -171,12 +174,17 @@ class Host:
             # The caller finds the other entity by itself.
             work.done(result)
             return
+
+        def answered(seen: Result) -> None:
+            # No room to wait, or no lease: that says nothing about the command, which was carried out.
+            work.done(seen if seen.status is Status.OK else result)
+
         envelope = Envelope(Mode.WATCH, kind, entity, number=-1, seconds=work.envelope.seconds)
         if result.status is Status.OK and entity not in shard.entities and entity not in shard.waking:
             # Its first message is on its way: there is nothing to load yet.
-            shard.watch(Work(envelope, work.done), -1, None)
+            shard.watch(Work(envelope, answered), -1, None)
         else:
-            shard.accept(envelope, work.done)
+            shard.accept(envelope, answered)
 
     def _opened(self, shard: Shard, opened: Opened) -> None:
         for pair in opened.pairs:
@@ -194,9 +202,9 @@ class Host:
     def _revoked(self, revoked: tuple[Revoked, ...]) -> None:
         for kind, number, epoch in revoked:
             self._taken[kind, number] = max(epoch, self._taken.get((kind, number), 0))
-            shard = self.shards.get((kind, number))
-            if shard is not None and shard.epoch < epoch:
-                self._lost(shard)
+            for shard in [self.shards.get((kind, number)), *self._leaving]:
+                if shard is not None and shard.id == (kind, number) and shard.epoch < epoch:
+                    self._lost(shard)
 
     def _close_all(self, shards: Iterable[Shard]) -> None:
         for shard in list(shards):

@@ -137,10 +137,15 @@ class OpenWork:
         if record.command_id.startswith("e:"):
             self.effects.pop((record.entity, record.command_id), None)
         elif record.command_id.startswith("t:"):
-            version, _, name = record.command_id[2:].partition("/")
-            timer = self.timers.get((record.entity, name))
-            if timer is not None and timer.version == int(version):
-                del self.timers[record.entity, name]
+            timer = self.timer_of(record.entity, record.command_id)
+            if timer is not None:
+                del self.timers[record.entity, timer.name]
+
+    def timer_of(self, entity: str, command_id: str) -> OpenTimer | None:
+        """The timer that fires with this command, if it is still set."""
+        version, _, name = command_id.removeprefix("t:").partition("/")
+        timer = self.timers.get((entity, name))
+        return timer if timer is not None and timer.version == int(version) else None
 
     def head(self, pair: Pair) -> OpenSend | None:
         queue = self.sends.get(pair)

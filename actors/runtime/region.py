@@ -52,9 +52,10 @@ class Region:
             follow=follow,
             seconds=seconds,
         )
+        until = self._clock.monotonic() + seconds
         answer = await self._insist(envelope, seconds + (GRACE if follow else 0.0))
         if follow:
-            return await self._follow(kind, answer, seconds)
+            return await self._follow(kind, answer, max(0.0, until - self._clock.monotonic()))
         return answer
 
     async def _follow(self, kind: str, answer: Answer, seconds: float) -> Answer:
@@ -62,7 +63,12 @@ class Region:
         target = self._kinds[kind].follows(answer.reply)
         if target is None:
             return answer
-        return (await self.watch(*target, seconds=seconds))._replace(repeated=answer.repeated)
+        try:
+            seen = await self.watch(*target, seconds=seconds)
+        except (Overloaded, Unavailable):
+            # The command was carried out all the same, and that is what its caller must know.
+            return answer
+        return seen._replace(repeated=answer.repeated)
 
     async def read(self, kind: str, entity: str, *, at_least: int = 0, seconds: float = 5.0) -> Answer:
         """See `Entities.read`."""
@@ -91,6 +97,9 @@ class Region:
                 case Status.OK | Status.REPEATED:
                     reply = self._kinds[result.kind or envelope.kind].reply(result.reply)
                     return Answer(reply, result.version, result.status is Status.REPEATED)
+                case Status.OVERLOADED if envelope.again:
+                    # Refused this time; an earlier try may have been carried out.
+                    raise Unavailable("overloaded", result.retry_after)
                 case Status.OVERLOADED:
                     raise Overloaded(result.retry_after)
                 case Status.KEY_REUSED:
@@ -105,7 +114,7 @@ class Region:
             await self._clock.sleep(pause * (0.5 + self._entropy.fraction()))
             pause = min(2 * pause, LONGEST_PAUSE)
             await self._way.refresh()
-            if envelope.mode is Mode.WATCH:
+            if envelope.mode is Mode.WATCH or envelope.follow:
                 envelope.seconds = max(0.0, until - GRACE - self._clock.monotonic())
 
     async def _once(self, envelope: Envelope, seconds: float) -> Result:

@@ -107,7 +107,16 @@ class Shard:
         if envelope.at and self.parts.time.now() - envelope.at > self.parts.limits.receiver_age_ms:
             work.done(TOO_OLD)
             return
+        if envelope.command_id.startswith("t:") and self._is_over(entity, envelope.command_id):
+            # Who fires timers looks again later, and finds it gone.
+            work.done(UNAVAILABLE)
+            return
         self._decide(entity, work, key)
+
+    def _is_over(self, entity: Entity, command_id: str) -> bool:
+        """Whether a timer was cleared or replaced, be it by a decision that is not committed yet."""
+        timer = self.owed.timer_of(entity.id, command_id)
+        return timer is None or any(note.name == timer.name for p in entity.pending or () for note in p.body.timers)
 
     def _too_much(self, entity: Entity, envelope: Envelope) -> bool:
         if envelope.mode is Mode.MESSAGE:
@@ -301,11 +310,27 @@ class Shard:
     def _answer(self, work: Work, status: Status, reply: bytes, version: int) -> None:
         result = Result(status, reply, version, self.kind.name)
         if work.envelope.follow:
-            target = self.kind.follows(self.kind.reply(reply))
+            target = self._target(reply)
             if target is not None:
                 self.parts.follow(work, target, result)
                 return
         work.done(result)
+
+    # A defect in these parts of the rules is met while others are answered: it must not reach them.
+
+    def _target(self, reply: bytes) -> tuple[str, str] | None:
+        try:
+            return self.kind.follows(self.kind.reply(reply))
+        except Exception:
+            _log.exception("where a reply of a %s leads to cannot be said", self.kind.name)
+            return None
+
+    def _settled(self, entity: Entity) -> bool:
+        try:
+            return self.kind.settled(entity.state)
+        except Exception:
+            _log.exception("whether %s/%s is settled cannot be said", self.kind.name, entity.id)
+            return True
 
     def _view(self, entity: Entity, at_least: int) -> Result:
         if not (self.parts.lease.valid() and entity.proven) or entity.version < at_least:
@@ -313,11 +338,16 @@ class Shard:
         return self._seen(entity)
 
     def _seen(self, entity: Entity) -> Result:
-        return Result(Status.OK, encode(self.kind.view(entity.state)), entity.version, self.kind.name)
+        try:
+            view = encode(self.kind.view(entity.state))
+        except Exception:
+            _log.exception("%s/%s cannot be shown", self.kind.name, entity.id)
+            return FAILED
+        return Result(Status.OK, view, entity.version, self.kind.name)
 
     def watch(self, work: Work, beyond: int, entity: Entity | None) -> None:
         """Answers once the version is above `beyond` (-1: once settled). No entity: one that is about to be."""
-        if entity is not None and (self.kind.settled(entity.state) if beyond < 0 else entity.version > beyond):
+        if entity is not None and (self._settled(entity) if beyond < 0 else entity.version > beyond):
             work.done(self._view(entity, 0))
         elif self.watching.count >= self.parts.limits.watchers:
             work.done(OVERLOADED)
@@ -326,7 +356,7 @@ class Shard:
             self.watching.add(work.envelope.entity, Watcher(work, beyond, until))
 
     def _tell_watchers(self, entity: Entity) -> None:
-        ready = self.watching.take(entity.id, entity.version, self.kind.settled(entity.state))
+        ready = self.watching.take(entity.id, entity.version, self._settled(entity))
         if ready:
             result = self._seen(entity)
             for watcher in ready:

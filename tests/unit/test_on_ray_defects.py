@@ -197,6 +197,7 @@ class FakeHost:
 def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, FakeHost]:
     made = {"h0": FakeHost(), "h1": FakeHost()}
     monkeypatch.setattr(placement_actor, "start_host", lambda name, *_: made[name])
+    monkeypatch.setattr(placement_actor, "running_hosts", list, raising=False)
     monkeypatch.setattr(placement_actor, "running_hosts", lambda _: [])
     return made
 

@@ -7,6 +7,7 @@ import pytest
 
 from actors.decision import Message, Refused
 from actors.journal.sql import SqlJournal
+from actors.runtime.open_work import OpenTimer
 from actors.runtime.wire import Envelope, Mode, Result, encode
 from tests.unit.stage import Bank, Stage, real_cluster
 from tests.unit.toy import (
@@ -119,6 +120,7 @@ async def test_a_transient_answer_to_a_timer_is_a_record_so_that_it_fires_once(s
     shard = host.shards["account", 0]
     name = stage.ids(0, 1)[0]
     results: list[Result] = []
+    shard.owed.timers[name, "look"] = OpenTimer(name, "look", 1, stage.journal.now(), encode(Look()))
     look = Envelope(Mode.MESSAGE, "account", name, encode(Look()), command_id="t:1/look")
     shard.accept(look, results.append)
     await stage.until(lambda: results != [])
