@@ -117,14 +117,20 @@ class Chaos:
     async def _zombie(self) -> None:
         """A second incarnation starts while the first still runs, cut off from whoever assigns shards.
 
-        Half of them are cut off from the database too: nothing tells such a one that its shards are gone.
+        Half of them are cut off from the database too: nothing tells such a one that its shards are gone, until it
+        can renew its lease again. That may have run out before anyone took the shards.
         """
-        victim = self._somebody()
+        victim, chance = self._somebody(), self.chance
         if victim is None:
             return
-        victim.journal.cut = self.chance.random() < 0.5
-        self.cluster.start(victim.name)
-        await self.world.sleep(self.chance.uniform(0.5, 20.0))
+        victim.journal.cut = chance.random() < 0.5
+        if victim.journal.cut:
+            await self.world.sleep(chance.choice((0.0, 3.0)))
+        if self.cluster.current.get(victim.name) is victim:
+            self.cluster.start(victim.name)
+        await self.world.sleep(chance.uniform(0.5, 10.0))
+        victim.journal.cut = False
+        await self.world.sleep(chance.uniform(0.0, 10.0))
         self.cluster.kill(victim)
 
     async def _stall(self) -> None:
@@ -136,7 +142,7 @@ class Chaos:
         victim.process.stalled = True
         again = self.cluster.start if seconds > 2 and self.chance.random() < 0.5 else None
         if again is not None:
-            await self.world.sleep(0.5)
+            await self.world.sleep(self.chance.choice((0.5, 2.5)))
             if self.cluster.current.get(victim.name) is victim:
                 again(victim.name)
         await self.world.sleep(seconds)

@@ -1,0 +1,40 @@
+"""What a failing seed says, and how it is made shorter."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation import run
+from tests.simulation.plan import FAULTS, plan_of
+
+FAILING = 11
+
+
+def planted(entities: object, shop: object, intents: object) -> Iterator[str]:
+    yield "a planted violation"
+
+
+def test_a_failing_seed_is_told_and_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "check_shop", planted)
+    report = run.shrink(FAILING)
+    assert not report.passed
+    assert report.violations == ("a planted violation",)
+    assert report.plan.faults == ()
+    assert report.plan.shoppers == 1
+    assert report.plan.seconds <= 4
+    lines = str(report).splitlines()
+    assert lines[0].startswith(f"seed {FAILING}: ")
+    assert lines[1] == "  violated: a planted violation"
+    assert lines[-1].endswith("VIOLATED: a planted violation")
+
+
+def test_a_seed_that_holds_is_not_shortened() -> None:
+    report = run.shrink(0)
+    assert report.passed
+    assert report.plan == plan_of(0)
+
+
+def test_every_fault_comes_in_some_seed_and_none_in_some() -> None:
+    plans = [plan_of(seed) for seed in range(100)]
+    assert {fault for plan in plans for fault in plan.faults} == set(FAULTS)
+    assert sum(not plan.faults for plan in plans) >= 10
