@@ -181,12 +181,13 @@ class FlowRunner:
         if not any(other.letter for other in self._chains[key]):
             self._replaying.discard(key)
             # Whether others were buried meanwhile is looked up: the count here is not kept by entity on disk.
-            await self._persist(self._reload_letters)
+            await self._persist(lambda: self._look_for_letters(entity))
         log.info("flow %s: %s of %s was replayed", self.flow.name, happened.id, entity)
 
-    async def _reload_letters(self) -> None:
-        reached = await self._progress.load(self.flow.name)
-        self._letters = dict.fromkeys(reached.blocked, 1)
+    async def _look_for_letters(self, entity: Key) -> None:
+        # Of this entity only: letters of others may be on their way to the disk just now.
+        if entity not in (await self._progress.load(self.flow.name)).blocked:
+            self._letters.pop(entity, None)
 
     async def _try(self, job: _Job) -> Exception | None:
         """None once handled; the last error if it never will be."""

@@ -12,7 +12,7 @@ from actors.decision import Message
 from actors.runtime.ports import Unavailable
 from pipelines.flow import Flow, Limits, command_id
 from pipelines.log.base import Happened
-from pipelines.progress import DeadLetter, SqlProgress
+from pipelines.progress import DeadLetter, Reached, SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.shared_log import SharedLog
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
@@ -289,3 +289,30 @@ async def test_flows_share_one_tail() -> None:
     await asyncio.wait_for(asyncio.gather(*waits), DEADLINE)
     assert await shared.read(position, 10) == inner.events[-1:]
     await shared.close()
+
+
+async def test_a_letter_that_is_buried_while_another_entity_is_replayed_still_holds_up_its_own(world: World) -> None:
+    world.broken = {("a", 1), ("b", 1)}
+    world.log.append("clock", "a", 1, Ticked(1))
+    await world.pass_through(world.flow(tries=1))
+    world.broken.remove(("a", 1))
+    await world.progress.want("test")
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    load = world.progress.load
+
+    async def slow(flow: str) -> Reached:
+        found = await load(flow)
+        if world.seen:
+            looked.set()
+            await go_on.wait()
+        return found
+
+    world.progress.load = slow  # type: ignore[method-assign]
+    async with world.running(world.flow(tries=1)) as runner, asyncio.timeout(DEADLINE):
+        await looked.wait()
+        await runner.reached(world.log.append("clock", "b", 1, Ticked(1)))
+        go_on.set()
+        await until(lambda: ("clock", "a") not in runner._letters)
+        await runner.reached(world.log.append("clock", "b", 2, Ticked(2)))
+    assert world.seen == [("a", 1)]
+    assert [(entity, version) for entity, version, _ in await world.letters()] == [("b", 1), ("b", 2)]
