@@ -11,6 +11,8 @@ from actors.runtime.wire import Envelope, Mode, Result, Status
 
 # Time is looked at this often at least, because the database's clock may move.
 LONGEST_WAIT = 1.0
+# So many entries may be there before those that no longer count are looked for.
+SWEEP_AT = 1024
 
 
 class Agenda:
@@ -20,12 +22,18 @@ class Agenda:
         self._parts = parts
         self._due: list[tuple[int, int, Shard, OpenTimer, int]] = []
         self._order = count()
+        self._most = SWEEP_AT
         self._changed = asyncio.Event()
 
     def add(self, shard: Shard, timer: OpenTimer, attempt: int = 0, at: int | None = None) -> None:
         heapq.heappush(self._due, (timer.at if at is None else at, next(self._order), shard, timer, attempt))
         if self._due[0][3] is timer:
             self._changed.set()
+        if len(self._due) > self._most:
+            self._due = [entry for entry in self._due if _is_set(entry[2], entry[3])]
+            heapq.heapify(self._due)
+            # Only when it has doubled again: so each entry costs a constant time.
+            self._most = max(SWEEP_AT, 2 * len(self._due))
 
     async def run(self) -> None:
         while True:
@@ -40,7 +48,7 @@ class Agenda:
             await _first(self._changed, self._parts, wait)
 
     def _fire(self, shard: Shard, timer: OpenTimer, attempt: int) -> None:
-        if shard.closed or shard.owed.timers.get((timer.entity, timer.name)) is not timer:
+        if not _is_set(shard, timer):
             return
         envelope = Envelope(
             Mode.MESSAGE,
@@ -57,6 +65,10 @@ class Agenda:
             limits = self._parts.limits
             delay = min(limits.retry_first * 2 ** min(attempt, 20), limits.retry_most)
             self.add(shard, timer, attempt + 1, self._parts.time.now() + int(delay * 1000) + 1)
+
+
+def _is_set(shard: Shard, timer: OpenTimer) -> bool:
+    return not shard.closed and shard.owed.timers.get((timer.entity, timer.name)) is timer
 
 
 async def _first(changed: asyncio.Event, parts: Parts, seconds: float) -> None:

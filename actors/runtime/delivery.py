@@ -43,6 +43,8 @@ class Delivery:
             self._done_with(shard, pair, head)
             head = shard.owed.head(pair)
         if head is None or shard.closed:
+            if head is not None:
+                self.stuck.pop(head.command_id(shard.kind.name), None)
             self._forget(shard, pair)
             return
         again = attempt > 0 or (shard, pair) in self._old
@@ -60,6 +62,7 @@ class Delivery:
 
     def _answered(self, shard: Shard, pair: Pair, head: OpenSend, attempt: int, result: Result) -> None:
         if shard.closed or shard.owed.head(pair) is not head:
+            self.stuck.pop(head.command_id(shard.kind.name), None)
             self._forget(shard, pair)
         elif result.status in (Status.OK, Status.REPEATED, Status.TOO_OLD):
             if result.status is Status.TOO_OLD:

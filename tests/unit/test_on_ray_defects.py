@@ -258,3 +258,37 @@ async def test_a_placement_that_was_started_again_has_the_hosts_that_there_are(
     assert await placement.hosts() == ["h0", "h1"]
     assert (hosts["h0"].have, hosts["h1"].have) == (SHARDS[:2], SHARDS[2:])
     await _end(placement)
+
+
+async def forever(*_: Any) -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement_actor, "CALL_SECONDS", 0.3)
+    monkeypatch.setattr(placement_actor, "ANSWER_SECONDS", 0.1, raising=False)
+    monkeypatch.setattr(placement_actor, "GIVEN_UP", 0.2)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_hosts_keep_their_shards_while_one_takes_long_to_recover_its_own(hosts: dict[str, FakeHost]) -> None:
+    """The looking after waits for it: what the others answered before that is old by then."""
+    hosts["h1"].own = Remote(forever)
+    placement = PlacementActor(SHARDS, list(hosts), "", {})
+    for _ in range(3):
+        await placement._look()
+    assert set(placement._meant.values()) == {"h0", "h1"}
+    assert (len(hosts["h0"].have), len(hosts["h1"].have)) == (2, 0)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_the_shards_of_a_host_that_hangs_go_to_the_others(hosts: dict[str, FakeHost]) -> None:
+    placement = PlacementActor(SHARDS, list(hosts), "", {})
+    await placement._look()
+    assert (len(hosts["h0"].have), len(hosts["h1"].have)) == (2, 2)
+    hosts["h1"].owned = hosts["h1"].own = Remote(forever)
+    for _ in range(6):
+        await placement._look()
+    assert sorted(hosts["h0"].have) == SHARDS
+    assert set(placement._table.values()) == {"h0"}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.decision import Message
+from actors.runtime import agenda
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
 from actors.runtime.ports import CommandFailed, Done, Overloaded, Unavailable
@@ -157,7 +158,34 @@ async def test_a_timer_does_not_fire_when_it_was_cleared_or_replaced_by_what_is_
     assert notes == (() if isinstance(ends, Forget) else ("second",))
 
 
+async def test_timers_that_were_cleared_long_before_their_time_are_forgotten(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agenda, "SWEEP_AT", 4)
+    host = await stage.start()
+    host._agenda._most = 4
+    for _ in range(50):
+        await stage.ask("a", Remind("t", START + 10**9, "never"))
+        await stage.ask("a", Forget("t"))
+    assert len(host._agenda._due) <= 5
+    await stage.ask("a", Remind("t", START + 9_000, "kept"))
+    for n in range(9):
+        await stage.ask("a", Remind(f"late {n}", START + 10**9, "never"))
+    await stage.clock.advance(10)
+    assert (await stage.view("a")).notes == ("kept",)
+
+
 # shards that are being handed over
+
+
+async def test_a_message_that_was_stuck_is_shown_only_by_who_sends_it(stage: Stage) -> None:
+    host = await stage.start()
+    a, b = stage.ids(0, 1)[0], stage.ids(1, 1)[0]
+    stage.toy.broken.add(b)
+    await stage.ask(a, Transfer(b, 1))
+    await stage.until(lambda: host.delivery.stuck != {})
+    await stage.run(host.disown([FIRST]))
+    await stage.until(lambda: host.delivery.stuck == {})
 
 
 async def test_a_shard_that_is_taken_while_it_is_being_handed_over_answers_nobody(stage: Stage) -> None:

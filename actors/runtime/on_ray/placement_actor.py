@@ -17,6 +17,8 @@ _log = logging.getLogger("troupe.runtime")
 
 LOOK_EVERY = 0.5
 CALL_SECONDS = 30.0
+# For the question that a host answers at once. Less than what follows, or one that is silent makes all look so.
+ANSWER_SECONDS = 10.0
 # A host that does not answer for so long loses its shards to the others; fencing makes that safe.
 GIVEN_UP = 20.0
 
@@ -112,8 +114,9 @@ class PlacementActor:
         """Gives every host what it is meant to have and does not."""
         if not self._meant:
             await self._remember()
+        owned = await asyncio.gather(*[self._call(h, "owned", seconds=ANSWER_SECONDS) for h in self._hosts])
         self._give_up_the_silent()
-        await asyncio.gather(*[self._see_to(host) for host in self._hosts])
+        await asyncio.gather(*[self._see_to(*one) for one in zip(self._hosts, owned, strict=True)])
 
     async def _remember(self) -> None:
         # Since the start other hosts than those of the settings may have been wanted.
@@ -124,9 +127,8 @@ class PlacementActor:
                 self._table[shard] = host
         self._meant = assign(self._shards, self._hosts, self._table)
 
-    async def _see_to(self, host: str) -> None:
+    async def _see_to(self, host: str, owned: list[ShardId] | None) -> None:
         meant = [shard for shard, h in self._meant.items() if h == host]
-        owned = await self._call(host, "owned")
         if owned is None:
             return
         missing = list(set(meant) - set(owned))
@@ -152,11 +154,11 @@ class PlacementActor:
         elif not silent and set(self._meant.values()) != set(self._hosts):
             self._meant = assign(self._shards, self._hosts, self._table)
 
-    async def _call(self, host: str, method: str, *arguments: Any) -> Any:
+    async def _call(self, host: str, method: str, *arguments: Any, seconds: float | None = None) -> Any:
         """None: it does not answer now."""
         try:
             actor = start_host(host, self._furnish, self._settings, NAMESPACE)
-            async with asyncio.timeout(CALL_SECONDS):
+            async with asyncio.timeout(seconds or CALL_SECONDS):
                 answer = await getattr(actor, method).remote(*arguments)
         except Exception as error:
             _log.info("%s does not answer %s: %s", host, method, type(error).__name__)
