@@ -28,12 +28,13 @@ from actors.journal.base import (
     Snapshot,
     Unknown,
 )
-from actors.journal.tables import leases, metadata, records, revocations, shards, snapshots
+from actors.journal.tables import leases, metadata, records, revocations, shards
 from actors.runtime.wire import Record
 
 T = TypeVar("T")
 
 READERS = 3
+DAY_MS = 24 * 3_600_000
 _INSERT = (
     "INSERT INTO records (position, record_id, kind, shard, seq, epoch, entity, version, command_id, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -291,6 +292,7 @@ class SqlJournal(Journal):
                         .values(epoch=epoch, owner=owner, saved=0)
                     )
                 taken.append(result.rowcount == 1)
+            _forget_the_dead(connection)
             return taken
 
         return await self._write(write)
@@ -370,3 +372,14 @@ def _by_key(key: Key, record: Record) -> Any:
     if key is Key.VERSION:
         return query.where(records.c.version == record.version)
     return query.where(records.c.command_id == record.command_id)
+
+
+def _forget_the_dead(connection: Connection) -> None:
+    """Owners whose lease ended a day ago: a host that had none for an hour has ended itself."""
+    connection.execute(delete(leases).where(leases.c.until < _now(connection) - DAY_MS))
+    connection.execute(
+        delete(revocations).where(
+            revocations.c.owner.not_in(select(leases.c.owner)),
+            revocations.c.owner.not_in(select(shards.c.owner)),
+        )
+    )

@@ -126,3 +126,18 @@ async def test_a_restart_finds_everything(tmp_path: Path) -> None:
     await second.setup()
     assert await second.shard_records("k", 0, 0, 10) == [record(1), record(2)]
     await second.close()
+
+
+async def test_owners_that_are_long_dead_are_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    journal = SqlJournal(str(path))
+    await journal.setup()
+    for owner in ("dead", "alive"):
+        await journal.renew(owner, 2_000, ())
+        await journal.revoke(owner, [("k", 0, 2)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("UPDATE leases SET until = until - 90000000 WHERE owner = 'dead'")
+        await journal.take_shards([ShardRow("k", 0, 0, "", 0, b"")], "alive", [1])
+        assert database.execute("SELECT owner FROM leases").fetchall() == [("alive",)]
+        assert database.execute("SELECT owner FROM revocations").fetchall() == [("alive",)]
+    await journal.close()
