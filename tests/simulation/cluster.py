@@ -42,7 +42,7 @@ class Incarnation:
             self.clock,
             entropy,
             limits,
-            {"payment": world.gateway.runner(self.process)},
+            {"payment": world.gateway.runner()},
             self.region.post,
         )
         self.superseded = False

@@ -66,7 +66,7 @@ class SimulatedGateway:
         self.entities: Entities | None = None
         self._refused: dict[str, None] = {}
 
-    def runner(self, caller: Process) -> "GatewayRunner":
+    def runner(self) -> "GatewayRunner":
         return GatewayRunner(self)
 
     # what it does, each at one moment

@@ -1,6 +1,5 @@
 """The ways between processes: envelopes and results are copied, delayed, reordered, duplicated and lost."""
 
-import asyncio
 from collections.abc import Callable
 from random import Random
 from typing import Protocol
@@ -140,10 +139,3 @@ class SimulatedLink:
 
     def post(self, envelope: Envelope, done: Done) -> None:
         _Call(self._network, self._sender, self._server, envelope, done)
-
-
-def current_loop() -> VirtualLoop:
-    """The virtual loop that runs now."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, VirtualLoop)
-    return loop
