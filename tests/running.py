@@ -45,6 +45,7 @@ class RunningShop:
         self.settings = settings_module.load(port=self.port, data_dir=self.folder / "data")
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._began = 0  # where the log of the present run begins
         self._token = ""
         self._token_until = 0.0
 
@@ -66,6 +67,7 @@ class RunningShop:
 
     def start(self) -> None:
         """Also after `stop` or `kill`: on the same data. Raises AssertionError with the log if it does not come up."""
+        self._began = len(self.log())
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "serve.cli.main", "run", "--demo" if self._demo else "--no-demo"],
@@ -98,10 +100,15 @@ class RunningShop:
 
     def kill(self) -> None:
         """kill -9 of every process of the shop at once, as when the machine dies."""
-        everything = [*self.marked(), *self._own_processes()]
-        for process in everything:
-            end(process)
-        psutil.wait_procs(everything, timeout=STOP_SECONDS)
+
+        def nothing_left() -> bool:
+            everything = [*self.marked(), *self._own_processes()]
+            for process in everything:
+                end(process)
+            psutil.wait_procs(everything, timeout=5.0)
+            return not everything
+
+        eventually(nothing_left)
         if self._process is not None:
             self._process.wait(STOP_SECONDS)
             self._process = None
@@ -201,7 +208,7 @@ class RunningShop:
         except httpx.HTTPError:
             return False
         # The place is told last, when the shop knows how to end in order.
-        return answer.status_code == 200 and "The shop is open" in self.log()
+        return answer.status_code == 200 and "The shop is open" in self.log()[self._began :]
 
 
 def end(process: psutil.Process) -> None:

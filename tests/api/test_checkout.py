@@ -219,11 +219,11 @@ def test_what_is_out_of_stock_is_named_and_the_lines_come_back(
     answer = guest.check_out()
 
     refused = problem(answer, 409, "out_of_stock")
-    assert refused["about"]["skus"] == sorted([few, none])
+    assert sorted(refused["about"]["skus"]) == sorted([few, none])
     order_id = refused["about"]["order_id"]
     assert answer.headers["location"] == f"/api/orders/{order_id}"
     rejected = guest.order(order_id)
-    assert (rejected["status"], rejected["out_of_stock"]) == ("rejected", sorted([few, none]))
+    assert (rejected["status"], rejected["out_of_stock"]) == ("rejected", refused["about"]["skus"])
     eventually(lambda: {line["sku"] for line in guest.cart()["lines"]} == {plenty, few, none})
     staff.stock_when(plenty, held=0, reserved=0, available=10)
     staff.stock_when(few, held=0, reserved=0, available=2)
@@ -242,11 +242,17 @@ def test_who_does_not_want_to_wait_is_told_where_to_look(guest: Buyer, product: 
 
 
 def test_an_order_under_way_is_answered_202(guest: Buyer, product: MakeProduct) -> None:
-    guest.add(product())
-    answer = guest.check_out("pm_processing", headers={"Prefer": "respond-async"})
-    order = body(answer, 202)
+    sku = product()
+    for _ in range(10):  # a machine that stands still for long enough has nothing under way any more
+        guest.add(sku)
+        answer = guest.check_out("pm_processing", headers={"Prefer": "respond-async"})
+        order_id = answer.json()["id"]
+        guest.order_when(order_id, status="confirmed", payment_status="paid")
+        if answer.status_code == 202:
+            break
+    assert answer.status_code == 202
     assert answer.headers["retry-after"] == "1"
-    guest.order_when(order["id"], status="confirmed", payment_status="paid")
+    assert answer.headers["location"] == f"/api/orders/{order_id}"
 
 
 def test_the_cart_stays_usable_while_an_order_waits(guest: Buyer, product: MakeProduct) -> None:

@@ -42,6 +42,16 @@ async def _fill(client: httpx.AsyncClient, *skus: str) -> str:
     return token
 
 
+async def _filled_carts(shop: RunningShop, sku: str) -> list[str]:
+    """The tokens of all the buyers, each with one unit in the cart."""
+
+    async def some() -> list[str]:
+        return [await _fill(client, sku) for _ in range(GROUP)]
+
+    async with _client(shop, BUYERS // GROUP) as client:
+        return [token for tokens in await asyncio.gather(*(some() for _ in range(BUYERS // GROUP))) for token in tokens]
+
+
 async def _outcome(client: httpx.AsyncClient, token: str) -> Json:
     """Checks out: the order as it is in the end, or why there is none."""
     answer = await client.post("/api/orders", json=order_form(), headers=bearer(token))
@@ -54,6 +64,11 @@ async def _outcome(client: httpx.AsyncClient, token: str) -> Json:
             if order["status"] not in MOVING:
                 return order
             await asyncio.sleep(0.2)
+
+
+def _told(outcome: Json) -> str:
+    """An answer that came before the end (202) is told by the order."""
+    return str(outcome.get("code") or outcome["status"])
 
 
 async def _at_once(shop: RunningShop, tokens: list[str]) -> list[Json]:
@@ -69,13 +84,11 @@ async def _at_once(shop: RunningShop, tokens: list[str]) -> list[Json]:
 
 async def test_a_thousand_buyers_want_the_last_ten(shop: RunningShop, staff: Staff, product: MakeProduct) -> None:
     sku = await asyncio.to_thread(product, 1000, UNITS)
-    async with _client(shop, 32) as client:
-        tokens = await asyncio.gather(*(_fill(client, sku) for _ in range(BUYERS)))
+    tokens = await _filled_carts(shop, sku)
 
     outcomes = await _at_once(shop, tokens)
 
-    told = Counter(outcome.get("code", outcome["status"]) for outcome in outcomes)
-    # An answer that came before the end (202) is told by the order.
+    told = Counter(_told(outcome) for outcome in outcomes)
     assert told["confirmed"] == UNITS, told
     assert told["out_of_stock"] + told["rejected"] == BUYERS - UNITS, told
     for outcome in outcomes:
@@ -108,6 +121,6 @@ async def test_of_two_orders_in_opposite_order_for_the_last_units_exactly_one_st
             await asyncio.to_thread(in_stock_again)
             tokens = [await _fill(client, cup, pot), await _fill(client, pot, cup)]
             outcomes = await asyncio.gather(*(_outcome(client, token) for token in tokens))
-            told = sorted(outcome.get("code", outcome["status"]) for outcome in outcomes)
+            told = sorted(_told(outcome) for outcome in outcomes)
             assert told in (["confirmed", "out_of_stock"], ["confirmed", "rejected"]), f"round {number}"
             await asyncio.to_thread(all_sold, number)

@@ -30,8 +30,8 @@ def _kind(subject: str) -> str:
 
 def _has(shop: RunningShop, email: str, *kinds: str) -> None:
     """Waits until the address has mails of these kinds; then it has one of each, and no other."""
-    found = eventually(lambda: (mails := _mails(shop, email)) and set(kinds) <= set(mails) and mails)
-    assert {kind: len(mails) for kind, mails in found.items()} == dict.fromkeys(kinds, 1)
+    eventually(lambda: set(kinds) <= set(_mails(shop, email)))
+    assert {kind: len(mails) for kind, mails in _mails(shop, email).items()} == dict.fromkeys(kinds, 1)
 
 
 def _text(mail: EmailMessage) -> str:
