@@ -15,7 +15,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A command, event, reply or effect request: stored, so each subclass names a tag with a version, ``Name/1``."""
 
 
-class Refused(Message, tag="Refused/1"):
+class Refused(Message, tag="Refused/1", frozen=True):
     """The answer to a command that the rules do not allow. `code` is stable, `detail` is for people."""
 
     code: str
@@ -23,7 +23,7 @@ class Refused(Message, tag="Refused/1"):
     about: dict[str, Any] = {}
 
 
-class Done(Message, tag="Done/1"):
+class Done(Message, tag="Done/1", frozen=True):
     """The answer to a command that has nothing to tell but that it was carried out."""
 
 
