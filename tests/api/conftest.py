@@ -31,13 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[place] = item
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop() -> Iterator[RunningShop]:
     with RunningShop(demo=False, **SETTINGS) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def web(shop: RunningShop) -> Iterator[httpx.Client]:
     """Calls the shop without a token."""
     with shop.client() as client:
