@@ -39,6 +39,7 @@ class PlacementActor:
         self._moving = asyncio.Lock()
         self._looking: asyncio.Task[None] | None = None
         self._settled = asyncio.Event()
+        self._remembered = asyncio.Event()
 
     def _up(self) -> None:
         """The first call starts the looking after, in the actor's event loop; callers come at least once a second."""
@@ -66,6 +67,9 @@ class PlacementActor:
                 await self._call(host, "stop")
 
     async def hosts(self) -> list[str]:
+        """Those that there are, not those of the settings: a placement that has just come back looks first."""
+        self._up()
+        await self._remembered.wait()
         return list(self._hosts)
 
     async def set_hosts(self, hosts: list[str]) -> dict[str, int]:
@@ -126,6 +130,7 @@ class PlacementActor:
             for shard in owned or ():
                 self._table[shard] = host
         self._meant = assign(self._shards, self._hosts, self._table)
+        self._remembered.set()
 
     async def _see_to(self, host: str, owned: list[ShardId] | None) -> None:
         meant = [shard for shard, h in self._meant.items() if h == host]
