@@ -60,8 +60,8 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         """Ray reads these when it is imported and hands them to all that it starts."""
         folder = self._haproxy_folder()
-        first = _free_range(2 + 2 * REPLICA_PORTS)
-        http, grpc = first + 2, first + 2 + REPLICA_PORTS
+        first = _free_range(4 + 2 * REPLICA_PORTS)
+        http, grpc = first + 4, first + 4 + REPLICA_PORTS
         return {
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_AUTH_MODE": "token",
@@ -81,6 +81,9 @@ class Cluster:
             "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+            # HAProxy turns to it when no replica is there: a port of all shops on the machine would be another shop's.
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(first + 2),
+            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(first + 3),
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(http),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(http + REPLICA_PORTS),
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(grpc),
