@@ -1,4 +1,4 @@
-"""One shop with two hosts on this machine for all tests here that have none of their own."""
+"""One shop with two hosts on this machine for all of these tests; it is gone before others start theirs."""
 
 import secrets
 from collections.abc import Iterator
@@ -11,17 +11,9 @@ from tests.running import RunningShop
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = [place for place, item in enumerate(items) if "tests/cluster/" in item.path.as_posix()]
-    # Two shops at once would be in each other's way: those that bring their own come before.
-    ours = sorted((items[place] for place in places), key=_uses_the_shop_of_all)
-    for place, item in zip(places, ours, strict=True):
-        items[place] = item
-        if item.get_closest_marker("timeout") is None:
+    for item in items:
+        if "tests/cluster/" in item.path.as_posix():
             item.add_marker(pytest.mark.timeout(420))
-
-
-def _uses_the_shop_of_all(item: pytest.Item) -> bool:
-    return not hasattr(getattr(item, "module", None), "shop")
 
 
 @pytest.fixture(scope="package")
