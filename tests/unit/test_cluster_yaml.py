@@ -23,8 +23,9 @@ from serve.cluster import Cluster
 from serve.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
-# Made anew at each start of a shop on one machine. On several, the token is a file that all of them have.
-PER_RUN = {"TROUPE_RUN", "RAY_AUTH_TOKEN"}
+# Made anew at each start of a shop on one machine. On several, the token is a file that all of them have, and HAProxy
+# is Ray's own, whose 404 while the shop opens is a matter of the load balancer in front.
+PER_RUN = {"TROUPE_RUN", "RAY_AUTH_TOKEN", "RAY_SERVE_HAPROXY_BINARY_PATH"}
 # On one machine these keep two shops apart; a machine of its own can have any.
 OF_THE_MACHINE = re.compile(r"_PORT$|_LOC$|_PATH$|_BASE$|_FILE$|_MAXCONN$")
 
