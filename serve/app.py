@@ -50,7 +50,7 @@ def build_whole(settings: Settings) -> Front:
         await host.start()
         near.hosts.append(host)
         await host.own(all_shards(KINDS, settings.shards))
-        await inner.start(region)
+        await inner.start(region, host.has_everything)
         mailing = Mailing(settings, journal)
         await mailing.start(region)
         running.extend((mailing, inner, host, journal))

@@ -1,6 +1,6 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.journal.sql import SqlJournal
@@ -38,19 +38,22 @@ def limits_of(settings: Settings) -> Limits:
 class Flows:
     """The flows that everything waits for; they run where most of the events are written."""
 
-    def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail, alone: bool) -> None:
+    def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
         self._catalog = Catalog(_sqlite(settings, "catalog"), currency=settings.currency)
         self._orders = OrderStore(_sqlite(settings, "orders"))
         self._progress = SqlProgress(_sqlite(settings, "flows"))
-        self._log = SharedLog(JournalLog(journal, tail, alone))
+        self._journal = journal
+        self._tail = tail
+        self._log: SharedLog | None = None
         self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
 
-    async def start(self, entities: Entities) -> None:
+    async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
+        log = self._log = SharedLog(JournalLog(self._journal, self._tail, alone))
         self._runners = [
-            FlowRunner(open_payments(entities), self._log, self._progress),
-            FlowRunner(settle_orders(entities), self._log, self._progress),
-            ProjectionRunner(list_orders(self._orders), self._log, self._progress),
-            ProjectionRunner(show_availability(self._catalog), self._log, self._progress),
+            FlowRunner(open_payments(entities), log, self._progress),
+            FlowRunner(settle_orders(entities), log, self._progress),
+            ProjectionRunner(list_orders(self._orders), log, self._progress),
+            ProjectionRunner(show_availability(self._catalog), log, self._progress),
         ]
         for runner in self._runners:
             await runner.start()
@@ -58,7 +61,8 @@ class Flows:
     async def stop(self) -> None:
         for runner in self._runners:
             await runner.stop()
-        await self._log.close()
+        if self._log is not None:
+            await self._log.close()
         await self._orders.close()
         await self._catalog.close()
 
@@ -75,16 +79,16 @@ class ShopHost:
         }
         self._gateway = gateway
         self._tail = Tail()
-        # Only where no other process writes may the tail stand for the journal.
-        self._flows = Flows(settings, journal, self._tail, alone=settings.hosts == 0) if flows else None
+        self._flows = Flows(settings, journal, self._tail) if flows else None
 
     def wrote(self, position: int, record: Record) -> None:
         if self._flows is not None:
             self._tail.append(position, record)
 
-    async def start(self, entities: Entities) -> None:
+    async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
+        """`alone`: whether this host has every shard, so that nobody else can write into the journal."""
         if self._flows is not None:
-            await self._flows.start(entities)
+            await self._flows.start(entities, alone)
 
     async def stop(self) -> None:
         if self._flows is not None:

@@ -56,6 +56,10 @@ _HISTORY = (
     "SELECT record_id, kind, shard, seq, epoch, entity, version, command_id, body FROM records "
     "WHERE kind = ? AND entity = ? AND version > ? ORDER BY version"
 )
+_LOG = (
+    "SELECT position, record_id, kind, shard, seq, epoch, entity, version, command_id, body FROM records "
+    "WHERE position > ? ORDER BY position LIMIT ?"
+)
 _NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
 
 
@@ -244,13 +248,10 @@ class SqlJournal(Journal):
         return await self._read(read)
 
     async def log(self, after: int, limit: int) -> list[Logged]:
-        query = (
-            select(records.c.position, *_COLUMNS)
-            .where(records.c.position > after)
-            .order_by(records.c.position)
-            .limit(limit)
-        )
-        return await self._read(lambda c: [Logged(row[0], _record(row[1:])) for row in c.execute(query)])
+        def read(connection: Connection) -> list[Logged]:
+            return [Logged(row[0], _record(row[1:])) for row in connection.exec_driver_sql(_LOG, (after, limit))]
+
+        return await self._read(read)
 
     # snapshots, shards, leases
 

@@ -151,6 +151,10 @@ class Host:
         await self._tasks.close()
         self._close_all([*self.shards.values(), *self._leaving])
 
+    def has_everything(self) -> bool:
+        """Whether every shard is here: then no other host can write, each would be refused."""
+        return len(self.shards) == len(self.kinds) * self._limits.shards
+
     def accept(self, envelope: Envelope, done: Done) -> None:
         """Takes a command for one of this host's shards."""
         shard = self.shards.get((envelope.kind, shard_of(envelope.entity, self._limits.shards)))

@@ -59,8 +59,8 @@ class History:
         shop = InProcess(KINDS, journal, clock, SystemEntropy(), limits, runners)
         await shop.start("h")
         self.entities = shop.region
-        flows, mailing = Flows(self.settings, journal, Tail(), alone=False), Mailing(self.settings, journal)
-        await flows.start(shop.region)
+        flows, mailing = Flows(self.settings, journal, Tail()), Mailing(self.settings, journal)
+        await flows.start(shop.region, lambda: False)
         await mailing.start(shop.region)
         self.contacts = OrderStore(f"sqlite:///{self.folder / 'orders.db'}")
         try:

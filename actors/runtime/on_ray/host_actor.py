@@ -35,7 +35,7 @@ class Furnishing(Protocol):
 
     def wrote(self, position: int, record: Record) -> None: ...
 
-    async def start(self, entities: Entities) -> None: ...
+    async def start(self, entities: Entities, alone: Callable[[], bool]) -> None: ...
 
     async def stop(self) -> None: ...
 
@@ -96,7 +96,7 @@ class HostActor:
         self._mailroom = Mailroom(self._host.lease.owner, self._host.accept)
         await self._host.start()
         await self._way.start()
-        await furnishing.start(region)
+        await furnishing.start(region, self._host.has_everything)
         _calm_garbage_collection()
 
     async def pid(self) -> int:
