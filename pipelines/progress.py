@@ -148,6 +148,13 @@ class SqlProgress:
             return Reached(position, frozenset(ahead), frozenset((row.kind, row.entity) for row in db.execute(letters)))
 
     def _save(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
+        try:
+            self._save_once(flow, position, rows)
+        except sa.exc.IntegrityError:
+            # A flow that stops may leave a first save under way; whichever comes second finds the other's row.
+            self._save_once(flow, position, rows)
+
+    def _save_once(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
         mine = POSITIONS.c.flow == flow
         with self._engine.begin() as db:
             saved = db.scalar(sa.select(POSITIONS.c.position).where(mine).with_for_update())

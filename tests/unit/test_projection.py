@@ -84,3 +84,11 @@ async def test_an_order_on_its_way_is_listed_once_as_it_is(tmp_path: Path) -> No
     log.append("order", "o1", 9, order.OrderPacked(at=5))
     await run(list_orders(orders), log, tmp_path)
     assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9)]
+
+
+async def test_a_save_left_under_way_by_one_that_stopped_is_no_error(tmp_path: Path) -> None:
+    progress = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
+    for number in range(20):
+        await asyncio.gather(*(progress.save(f"flow-{number}", position, ()) for position in (1, 2, 1, 2)))
+        assert (await progress.load(f"flow-{number}")).position == 2
+    await progress.close()
