@@ -157,13 +157,14 @@ class SqlProgress:
     def _save_once(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
         mine = POSITIONS.c.flow == flow
         with self._engine.begin() as db:
-            saved = db.scalar(sa.select(POSITIONS.c.position).where(mine).with_for_update())
-            if saved is None:
+            # The condition is in the statement itself: a look before it could be out of date by then.
+            moved = db.execute(
+                POSITIONS.update().where(mine, POSITIONS.c.position <= position).values(position=position)
+            )
+            if not moved.rowcount:
+                if db.scalar(sa.select(POSITIONS.c.position).where(mine)) is not None:
+                    return
                 db.execute(POSITIONS.insert().values(flow=flow, position=position))
-            elif saved <= position:
-                db.execute(POSITIONS.update().where(mine).values(position=position))
-            else:
-                return
             db.execute(INBOX.delete().where(INBOX.c.flow == flow))
             if rows:
                 db.execute(INBOX.insert(), rows)
