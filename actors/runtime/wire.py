@@ -1,7 +1,6 @@
 """What travels between callers and hosts, and what is stored: records and their parts."""
 
 from enum import IntEnum
-from typing import Any
 
 import msgspec
 
@@ -120,13 +119,3 @@ class Result(msgspec.Struct, array_like=True):
     version: int = 0
     kind: str = ""
     retry_after: float = 0.0
-
-
-class Numbered(msgspec.Struct, array_like=True):
-    """An envelope or a result under the number by which its caller knows it."""
-
-    number: int
-    item: Any
-
-
-SHARDS_DEFAULT = 64

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -74,11 +73,7 @@ class RayWay:
             _log.warning("the placement does not answer: %s", type(error).__name__)
             return
         if version != self._table.version:
-            self._table = Table(version, _by_shard(hosts))
+            self._table = Table(version, hosts)
 
     def table(self) -> Table:
         return self._table
-
-
-def _by_shard(hosts: Mapping[tuple[str, int], str]) -> dict[tuple[str, int], str]:
-    return dict(hosts)
