@@ -11,7 +11,7 @@ from serve.preflight import CannotStart
 from serve.settings import Settings
 from serve.supervising import Stopping
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> int:

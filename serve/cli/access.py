@@ -15,7 +15,7 @@ from serve.users.store import open_engine
 OPERATOR = "operator"
 SECONDS = 60.0
 
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 
 async def staff_token(settings: Settings) -> str:

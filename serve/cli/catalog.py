@@ -26,7 +26,7 @@ MINOR_DIGITS = {"JPY": 0, "KRW": 0, "ISK": 0, "CLP": 0, "VND": 0, "KWD": 3, "BHD
 TRIES = 8
 SHOWN = 100
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Data = Annotated[Path | None, typer.Option(help="The shop's data folder, if not TROUPE_DATA_DIR.")]
 Form = Annotated[str | None, typer.Option("--format", help="csv or jsonl; by default what the file's name says.")]

@@ -16,7 +16,7 @@ from serve.kept_secrets import with_secrets
 from serve.preflight import CannotStart
 from serve.settings import Settings, SettingsError
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 STOP_SECONDS = 60.0
 

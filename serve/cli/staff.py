@@ -18,7 +18,7 @@ from serve.users.service import Users
 from serve.users.store import open_engine
 
 app = typer.Typer(no_args_is_help=True, help="Accounts with rights over the shop.")
-console = Console()
+console = Console(soft_wrap=True)
 
 Email = Annotated[str, typer.Argument(help="The account's email address.")]
 Data = Annotated[Path | None, typer.Option(help="The shop's data folder, if not TROUPE_DATA_DIR.")]
