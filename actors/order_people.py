@@ -95,7 +95,7 @@ def _fulfil(draft: OrderDraft, command: Pack | Ship | Deliver) -> Refused | None
             draft.add(OrderDelivered(draft.now))
             if state.payment_status == "cash_due":
                 draft.add(OrderPaid(state.total, draft.now))
-                draft.send("payment", state.id, payment.RecordCash(state.total, state.currency))
+                draft.send("payment", state.id, payment.RecordCash(state.total, state.currency, state.owner))
     return None
 
 

@@ -254,8 +254,8 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
             return replace(state, captured=amount, closing="", cancelling=False, next_method=None)
         case PaymentClosed():
             return replace(state, closed=True, closing="", cancelling=False, next_method=None)
-        case CashRecorded(amount, currency):
-            return replace(state, cash=True, captured=amount, amount=amount, currency=currency)
+        case CashRecorded(amount, currency, owner):
+            return replace(state, cash=True, captured=amount, amount=amount, currency=currency, owner=owner)
         case RefundStarted() | PaymentRefunded() | RefundFailed():
             return replace(state, refunds={**state.refunds, event.refund_id: _refund_row(state, event)})
     assert_never(event)

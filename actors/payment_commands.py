@@ -57,10 +57,11 @@ class Refund(Message, tag="Refund/1", frozen=True):
 
 
 class RecordCash(Message, tag="RecordCash/1", frozen=True):
-    """From an order that was paid at the door."""
+    """From an order that was paid at the door. `owner`: of the order; empty in records from before it was told."""
 
     amount: int
     currency: str
+    owner: str = ""
 
 
 class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):

@@ -80,9 +80,9 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
             _asked_by_order(draft, command)
         case Refund():
             _refund(draft, command)
-        case RecordCash(amount, currency):
+        case RecordCash(amount, currency, owner):
             if not state.captured and not state.opened:
-                draft.add(CashRecorded(amount, currency))
+                draft.add(CashRecorded(amount, currency, owner))
         case RefundAnswered():
             _refund_answered(draft, command)
         case RetryRefunds():

@@ -111,5 +111,8 @@ class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
 
 
 class CashRecorded(Message, tag="CashRecorded/1", frozen=True):
+    """`owner`: of the order; empty in records from before it was told."""
+
     amount: int
     currency: str
+    owner: str = ""

@@ -1,7 +1,7 @@
 """The shop's real rules without a runtime, for tests of the HTTP services: one dictionary of entities, no journal.
 
 Messages between carts, orders and stock arrive at once, or when the test says so (`hold`); what goes to payment
-sessions is kept in `to_payments`, and the test plays their part.
+sessions is kept in `to_payments`: the test tells it them, or plays their part.
 """
 
 import asyncio
@@ -10,13 +10,14 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from actors import cart, cart_decisions, order, order_decisions, stock, stock_decisions
+from actors import cart, cart_decisions, order, order_decisions, payment, payment_decisions, stock, stock_decisions
 from actors.decision import Context, Message, Send
 from actors.runtime.ports import Answer, KeyReused
 
 RULES: dict[str, tuple[ModuleType, ModuleType]] = {
     "cart": (cart, cart_decisions),
     "order": (order, order_decisions),
+    "payment": (payment, payment_decisions),
     "stock": (stock, stock_decisions),
 }
 

@@ -331,7 +331,7 @@ def test_cash_is_due_at_the_door() -> None:
     assert (desk.state.status, desk.state.payment_status) == ("confirmed", "cash_due")
     desk.tell(Pack())
     desk.tell(Ship("dhl", "1"))
-    assert sent(desk.tell(Deliver())) == [("payment", "o", payment.RecordCash(TOTAL, "EUR"))]
+    assert sent(desk.tell(Deliver())) == [("payment", "o", payment.RecordCash(TOTAL, "EUR", desk.state.owner))]
     assert (desk.state.payment_status, desk.state.paid) == ("paid", TOTAL)
 
 

@@ -24,6 +24,8 @@ from serve.orders.service import Deadlines, Orders
 from serve.orders.stock import Stock
 from serve.orders.store import OrderStore
 from serve.orders.waiters import Waiters
+from serve.payments.api import payment_routes
+from serve.payments.service import Payments
 from tests.unit.callers import MUG, OLD, TEA, PlainPrices, PlainTokens, bearer
 from tests.unit.shop_in_memory import ShopInMemory
 
@@ -66,6 +68,7 @@ class Bench:
             cart_routes(carts),
             order_routes(self.orders, self.shop, self.streams),
             admin_order_routes(self.orders, Stock(self.shop, self.prices)),
+            payment_routes(Payments(self.shop, [])),
         ]
         self.front = Front(FastAPI(), routes, tokens=tokens, metrics=False)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.front), base_url="http://shop")
@@ -327,6 +330,21 @@ async def test_an_order_is_packed_shipped_delivered_and_not_cancelled_then(bench
         "shipments": [{"carrier": "DHL", "tracking": "JD01"}],
         "history": delivered["history"],
     }
+
+
+async def test_cash_paid_at_the_door_is_shown_to_who_paid_it(bench: Bench) -> None:
+    await bench.add(quantity=2)
+    order = (await bench.buy()).json()["id"]
+    admin = f"/api/admin/orders/{order}"
+    await bench.post(f"{admin}/pack", STAFF)
+    await bench.post(f"{admin}/ship", STAFF, carrier="dhl", tracking="1")
+    await bench.post(f"{admin}/deliver", STAFF)
+    (cash,) = bench.shop.to_payments
+    await bench.shop.tell(cash.kind, cash.id, cash.message)
+    shown = await bench.get(f"/api/payments/{order}")
+    assert shown.status_code == 200
+    assert (shown.json()["status"], shown.json()["captured"]) == ("captured", 2_890)
+    assert problem(await bench.get(f"/api/payments/{order}", bearer("user:eve"))) == (404, "not_found")
 
 
 async def test_an_order_is_cancelled(bench: Bench) -> None:

@@ -1,5 +1,7 @@
 """A payment session by example: attempts, what is believed of the gateway, closing and refunds."""
 
+import msgspec
+
 from actors.decision import ClearTimer, Context, Decision, Effect, Message, SetTimer
 from actors.payment import (
     COMMANDS,
@@ -271,11 +273,19 @@ def test_a_refused_refund_fails_but_one_that_must_be_is_asked_for_again() -> Non
 
 def test_cash_is_recorded_once_and_handed_back_by_hand() -> None:
     session = Session()
-    assert session.tell(RecordCash(500, "EUR")).events == (CashRecorded(500, "EUR"),)
-    assert session.tell(RecordCash(500, "EUR")) == Decision()
+    assert session.tell(RecordCash(500, "EUR", "u1")).events == (CashRecorded(500, "EUR", "u1"),)
+    assert view(session.state).owner == "u1"
+    assert session.tell(RecordCash(500, "EUR", "u1")) == Decision()
     decision = session.tell(Refund("r1", 200))
     assert decision.events == (RefundStarted("r1", 200, False, 1), PaymentRefunded("r1", 200, "EUR"))
     assert decision.effects == ()
+
+
+def test_cash_from_before_its_payer_was_told_is_still_read() -> None:
+    told = msgspec.json.decode(b'{"type":"RecordCash/1","amount":500,"currency":"EUR"}', type=RecordCash)
+    assert told == RecordCash(500, "EUR")
+    happened = msgspec.json.decode(b'{"type":"CashRecorded/1","amount":500,"currency":"EUR"}', type=CashRecorded)
+    assert view(apply(initial("o"), happened)).owner == ""
 
 
 def test_what_was_never_asked_for_is_ignored() -> None:
