@@ -28,7 +28,7 @@ def build_front(settings: Settings) -> Front:
     """For a replica whose entities live in host actors."""
     tasks = Tasks()
     clock, entropy = SystemClock(), SystemEntropy()
-    way = RayWay(f"replica:{entropy.token().hex()}", tasks)
+    way = RayWay(tasks)
     region = Region(KINDS, way, clock, entropy, settings.shards)
     shop = Shop(settings, region, gateway_client(gateway(settings, NAMESPACE)))
     return front_of(shop, way.start, tasks.close, (host_routes(),))

@@ -84,7 +84,7 @@ class MailsActor:
         logs.configure(self._settings.log_level)
         self._journal = SqlJournal(str(self._settings.database("journal")))
         clock, entropy = SystemClock(), SystemEntropy()
-        way = RayWay(f"mails:{entropy.token().hex()}", self._tasks)
+        way = RayWay(self._tasks)
         await way.start()
         self._mailing = Mailing(self._settings, self._journal)
         await self._mailing.start(Region(KINDS, way, clock, entropy, self._settings.shards))

@@ -1,4 +1,4 @@
-"""Defects that were found in the way between processes; Ray itself is played by plain coroutines."""
+"""Defects that were found in the placement of shards; Ray itself is played by plain coroutines."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,18 +11,12 @@ import ray
 
 from actors.journal.base import ShardId
 from actors.runtime.clock import SystemClock
-from actors.runtime.on_ray import link as link_module
-from actors.runtime.on_ray import mailroom, placement_actor
-from actors.runtime.on_ray.link import RayLink
-from actors.runtime.on_ray.mailroom import Mailroom
+from actors.runtime.on_ray import placement_actor
 from actors.runtime.on_ray.placement_actor import PlacementActor, running_hosts
 from actors.runtime.on_ray.way import NAMESPACE, RayWay
-from actors.runtime.ports import Done
 from actors.runtime.tasks import Tasks
-from actors.runtime.wire import Envelope, Mode, Result, Status
 
 SHARDS: list[ShardId] = [("account", n) for n in range(4)]
-OK = Result(Status.OK)
 
 
 class Remote:
@@ -32,142 +26,11 @@ class Remote:
         self.remote = method
 
 
-class FarHost:
-    """The mailroom of a host whose calls may get no answer. What runs there goes on when the caller gives up."""
-
-    def __init__(self) -> None:
-        self.accepted: list[Done] = []
-        self.room = Mailroom("one", lambda envelope, done: self.accepted.append(done))
-        self.collecting = asyncio.Event()
-        self.collecting.set()
-        self.losing = False
-        self.dead = False
-        self.collects = 0
-        self.deliver = Remote(self._deliver)
-        self.collect = Remote(self._collect)
-
-    async def _deliver(self, caller: str, data: bytes) -> bytes:
-        answer = b"" if self.dead else await self.room.deliver(caller, data)
-        if self.losing or self.dead:
-            raise ConnectionError
-        return answer
-
-    async def _collect(self, caller: str) -> bytes:
-        if self.dead:
-            raise ConnectionError
-        self.collects += 1
-        self.standing = asyncio.ensure_future(self.room.collect(caller))
-        await self.collecting.wait()
-        return await asyncio.shield(self.standing)
-
-
-def message(number: int) -> Envelope:
-    return Envelope(Mode.MESSAGE, "account", "a", command_id=f"m:account/b/{number}/0")
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-
-
 @pytest.fixture
 async def tasks() -> AsyncIterator[Tasks]:
     made = Tasks()
     yield made
     await made.close()
-
-
-def never() -> Any:
-    raise AssertionError("nobody else has this name")
-
-
-async def test_replies_that_were_lost_with_the_call_of_a_later_batch_are_not_waited_for(
-    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailroom, "FIRST_REPLY", 0.001)
-    far = FarHost()
-    link = RayLink(far, "c", tasks, never)
-    told: list[int] = []
-    link.post(message(1), lambda result: told.append(1))
-    await until(lambda: len(far.accepted) == 1 and link._calls == 0)
-    monkeypatch.setattr(mailroom, "FIRST_REPLY", 5.0)
-    far.losing = True
-    link.post(message(2), lambda result: told.append(2))
-    await until(lambda: len(far.accepted) == 2)
-    for done in far.accepted:
-        done(OK)
-    await until(lambda: sorted(told) == [1, 2])
-
-
-async def test_a_standing_call_that_its_caller_gave_up_takes_no_replies(
-    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link_module, "CALL_SECONDS", 0.05)
-    monkeypatch.setattr(link_module, "PAUSE", 0.001)
-    monkeypatch.setattr(mailroom, "FIRST_REPLY", 0.001)
-    far = FarHost()
-    far.collecting.clear()
-    link = RayLink(far, "c", tasks, lambda: far)
-    await until(lambda: far.collects == 1)
-    far.collecting.set()
-    monkeypatch.setattr(link_module, "CALL_SECONDS", 20.0)
-    await until(lambda: far.collects >= 2)
-    told: list[Status] = []
-    link.post(message(1), lambda result: told.append(result.status))
-    await until(lambda: len(far.accepted) == 1 and link._calls == 0)
-    far.accepted[0](OK)
-    await until(lambda: told == [Status.OK])
-
-
-async def test_a_caller_whose_box_was_thrown_away_does_not_wait_for_what_was_in_it(
-    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailroom, "STANDING", 0.001)
-    monkeypatch.setattr(mailroom, "FIRST_REPLY", 0.001)
-    far = FarHost()
-    link = RayLink(far, "c", tasks, never)
-    told: list[Status] = []
-    link.post(message(1), lambda result: told.append(result.status))
-    await until(lambda: len(far.accepted) == 1 and link._calls == 0)
-    # The caller sleeps, longer than the host remembers it.
-    far.collecting.clear()
-    collects = far.collects
-    await until(lambda: far.collects > collects and far.standing.done())
-    await asyncio.sleep(0.01)
-    monkeypatch.setattr(mailroom, "FORGET", -1.0)
-    far.room._box("another")
-    monkeypatch.setattr(mailroom, "FORGET", 60.0)
-    far.accepted[0](OK)
-    far.collecting.set()
-    await until(lambda: told == [Status.UNAVAILABLE])
-
-
-async def test_a_host_that_was_ended_and_started_again_under_its_name_is_found(
-    tasks: Tasks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link_module, "PAUSE", 0.001)
-    old, new = FarHost(), FarHost()
-    old.dead = True
-    link = RayLink(old, "c", tasks, lambda: new)
-    told: list[Status] = []
-    await until(lambda: new.collects == 1)
-    link.post(message(1), lambda result: told.append(result.status))
-    await until(lambda: len(new.accepted) == 1)
-    new.accepted[0](OK)
-    await until(lambda: told == [Status.OK])
-
-
-async def test_a_link_to_a_host_that_is_no_more_ends(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "PAUSE", 0.001)
-    old = FarHost()
-    old.dead = True
-
-    def find() -> Any:
-        raise ValueError
-
-    link = RayLink(old, "c", tasks, find)
-    await until(lambda: link.gone and not len(tasks))
 
 
 class FakeHost:
@@ -218,7 +81,7 @@ async def test_a_placement_that_was_started_again_leaves_callers_their_table(
     current = [placement]
     named = SimpleNamespace(table=Remote(lambda known: current[0].table(known)))
     monkeypatch.setattr(ray, "get_actor", lambda *_, **__: named)
-    caller = RayWay("c", tasks)
+    caller = RayWay(tasks)
     await placement.settle()
     await caller.refresh()
     before = caller.table()

@@ -15,7 +15,7 @@ from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.host import Host
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
-from actors.runtime.on_ray.mailroom import Mailroom
+from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.region import Region
@@ -79,7 +79,7 @@ class HostActor:
         self._tasks = Tasks()
         self._furnishing = await self._furnish(self._name, self._settings)
         furnishing = self._furnishing
-        self._way = RayWay(f"{self._name}:{entropy.token().hex()}", self._tasks)
+        self._way = RayWay(self._tasks)
         region = Region(furnishing.kinds, self._way, clock, entropy, furnishing.limits.shards)
         self._host = Host(
             self._name,
@@ -93,10 +93,11 @@ class HostActor:
             furnishing.wrote,
         )
         self._way.here = self._host
-        self._mailroom = Mailroom(self._host.lease.owner, self._host.accept)
+        self._reception = Reception(self._host.accept, entropy.token())
         await self._host.start()
         await self._way.start()
         await furnishing.start(region, self._host.has_everything)
+        self._endpoint = await self._reception.open(ray.util.get_node_ip_address())
         _calm_garbage_collection()
 
     async def pid(self) -> int:
@@ -129,13 +130,10 @@ class HostActor:
             os._exit(1)
         return list(self._host.shards)
 
-    async def deliver(self, caller: str, batch: bytes) -> bytes:
+    async def endpoint(self) -> Endpoint:
+        """Where commands are taken, and the token to show there."""
         await self._up()
-        return await self._mailroom.deliver(caller, batch)
-
-    async def collect(self, caller: str) -> bytes:
-        await self._up()
-        return await self._mailroom.collect(caller)
+        return self._endpoint
 
     async def status(self) -> dict[str, Any]:
         """What an operator wants to see."""
@@ -160,6 +158,7 @@ class HostActor:
         await self._furnishing.stop()
         async with self._owning:
             await self._host.stop()
+        await self._reception.close()
         await self._tasks.close()
         await self._furnishing.journal.close()
 
@@ -174,7 +173,7 @@ def start_host(name: str, furnish: str, settings: Mapping[str, str], namespace: 
         lifetime="detached",
         max_restarts=-1,
         max_task_retries=0,
-        max_concurrency=10_000,
+        max_concurrency=1000,
         num_cpus=0,
         **options,
     ).remote(name, furnish, dict(settings))

@@ -10,6 +10,7 @@ import ray
 from actors.runtime.host import Host
 from actors.runtime.in_process import NearLink
 from actors.runtime.on_ray.link import RayLink
+from actors.runtime.on_ray.reception import Endpoint
 from actors.runtime.placement import Table
 from actors.runtime.ports import Link
 from actors.runtime.tasks import Tasks
@@ -25,9 +26,8 @@ CALL_SECONDS = 5.0
 class RayWay:
     """Keeps a copy of the table, renewed when asked and once a second. `here`: the host of this process, if any."""
 
-    def __init__(self, caller: str, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks) -> None:
         self.here: Host | None = None
-        self._caller = caller
         self._tasks = tasks
         self._table = Table(0, {})
         self._links: dict[str, RayLink] = {}
@@ -50,12 +50,7 @@ class RayWay:
             return None
         link = self._links.get(host)
         if link is None or link.gone:
-            find = partial(ray.get_actor, host, namespace=NAMESPACE)
-            try:
-                actor = find()
-            except ValueError:
-                return None
-            link = self._links[host] = RayLink(actor, self._caller, self._tasks, find)
+            link = self._links[host] = RayLink(self._tasks, partial(_endpoint, host))
         return link
 
     async def refresh(self) -> None:
@@ -77,3 +72,12 @@ class RayWay:
 
     def table(self) -> Table:
         return self._table
+
+
+async def _endpoint(host: str) -> Endpoint:
+    """Where this host listens. Raises LookupError if there is no such actor, what Ray raises if it does not answer."""
+    try:
+        actor: Any = await asyncio.to_thread(ray.get_actor, host, namespace=NAMESPACE)
+    except ValueError:
+        raise LookupError(host) from None
+    return Endpoint(*await actor.endpoint.remote())
