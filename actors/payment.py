@@ -248,7 +248,9 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
         case PaymentProcessing():
             return replace(state, attempt_state="processing")
         case PaymentFailed():
-            next_method = None if state.creating else state.next_method
+            # A wish that never came to an attempt of its own was part of what the gateway refused.
+            refused = state.creating and state.attempt_state != "sent"
+            next_method = None if refused else state.next_method
             return replace(state, attempt_state="failed", creating=False, next_method=next_method)
         case PaymentCaptured(amount):
             return replace(state, captured=amount, closing="", cancelling=False, next_method=None)

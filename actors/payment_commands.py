@@ -71,10 +71,11 @@ class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):
 
 
 class IntentCreated(Message, tag="IntentCreated/1", frozen=True):
-    """Answers CreateIntent."""
+    """Answers CreateIntent of the same number. `outcome`: of the attempt, if there was one with it."""
 
     intent: str
     number: int = 1
+    outcome: Outcome | None = None
 
 
 class IntentRefused(Message, tag="IntentRefused/1", frozen=True):

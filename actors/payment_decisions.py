@@ -87,9 +87,11 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
             _refund_answered(draft, command)
         case RetryRefunds():
             _retry_refunds(draft)
-        case IntentCreated(intent, number):
+        case IntentCreated(intent, number, outcome):
             if state.creating and number == state.creations:
                 draft.add(IntentMade(intent))
+                if outcome is not None:
+                    _hear(draft, outcome, counts=state.attempt_state == "sent")
         case IntentRefused(code, number):
             if state.creating and number == state.creations:
                 draft.add(PaymentFailed(code))
@@ -124,7 +126,7 @@ def _asked_by_order(draft: _Draft, command: Open | TryMethod | Close) -> None:
                         command.owner,
                     )
                 )
-                draft.start(CreateIntent(state.id, command.amount, command.currency))
+                _create(draft)
         case TryMethod(method, reference, number):
             if number > state.last_try:
                 draft.add(NextMethodSet(method, reference, number))
@@ -217,7 +219,18 @@ def _advance(draft: _Draft) -> None:
             draft.start(ConfirmIntent(state.id, state.intent, state.attempt + 1, method, reference))
         else:
             draft.add(IntentAsked(state.creations + 1))
-            draft.start(CreateIntent(state.id, state.amount, state.currency, state.creations + 1))
+            _create(draft)
+
+
+def _create(draft: _Draft) -> None:
+    """Asks for the intent together with the attempt that is wished for."""
+    state = draft.state
+    if state.next_method is not None:
+        method, reference = state.next_method
+        draft.add(AttemptStarted(state.attempt + 1, method, reference))
+        draft.start(
+            CreateIntent(state.id, state.amount, state.currency, state.creations, state.attempt + 1, method, reference)
+        )
 
 
 def _ended(state: PaymentState) -> bool:

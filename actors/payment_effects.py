@@ -7,17 +7,32 @@ only with what the gateway said; as long as it said nothing (a timeout, a 500) i
 from actors.decision import Message
 
 
+def attempt_key(session: str, attempt: int) -> str:
+    """The same for an attempt, whichever call it travels in."""
+    return f"{session}/attempt/{attempt}"
+
+
 class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
-    """Effect. `number` grows only when the gateway had refused."""
+    """Effect: an intent and its first attempt in one call. `number` grows only when the gateway had refused.
+
+    `attempt` 0: no attempt yet, as it was asked for before the two were one.
+    """
 
     session: str
     amount: int
     currency: str
     number: int = 1
+    attempt: int = 0
+    method: str = ""
+    reference: str = ""
 
     @property
     def key(self) -> str:
         return f"{self.session}/intent/{self.number}"
+
+    @property
+    def attempt_key(self) -> str:
+        return attempt_key(self.session, self.attempt)
 
 
 class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
@@ -31,7 +46,7 @@ class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
 
     @property
     def key(self) -> str:
-        return f"{self.session}/attempt/{self.attempt}"
+        return attempt_key(self.session, self.attempt)
 
 
 class LookUp(Message, tag="LookUp/1", frozen=True):

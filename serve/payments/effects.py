@@ -7,7 +7,7 @@ from typing import assert_never
 
 from actors import payment
 from actors.decision import Message
-from serve.payments.gateway.base import GatewayRejected, IntentState, PaymentGateway
+from serve.payments.gateway.base import Attempt, GatewayRejected, IntentState, PaymentGateway
 
 GATEWAY_SECONDS = 5.0
 
@@ -61,13 +61,21 @@ class PaymentEffects:
         assert_never(request)
 
     async def _create(self, request: payment.CreateIntent) -> Message:
+        attempt = None
+        if request.attempt:
+            attempt = Attempt(
+                request.attempt_key, request.method, request.reference or None, self._returns_to(request.session)
+            )
         try:
             intent = await self._gateway.create_intent(
-                request.session, request.amount, request.currency, seconds=GATEWAY_SECONDS
+                request.session, request.amount, request.currency, attempt=attempt, seconds=GATEWAY_SECONDS
             )
         except GatewayRejected as rejected:
-            return payment.IntentRefused(rejected.code)
-        return payment.IntentCreated(intent.id)
+            return payment.IntentRefused(rejected.code, request.number)
+        return payment.IntentCreated(intent.id, request.number, outcome(intent) if attempt else None)
+
+    def _returns_to(self, session: str) -> str:
+        return self._return_url.format(id=session)
 
     async def _confirm(self, request: payment.ConfirmIntent) -> Message:
         try:
@@ -76,7 +84,7 @@ class PaymentEffects:
                 key=request.key,
                 method=request.method,
                 reference=request.reference or None,
-                return_url=self._return_url.format(id=request.session),
+                return_url=self._returns_to(request.session),
                 seconds=GATEWAY_SECONDS,
             )
         except GatewayRejected as rejected:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from serve.payments.gateway.base import (
+    Attempt,
     GatewayRejected,
     GatewayTimeout,
     GatewayUnavailable,
@@ -50,6 +51,28 @@ async def test_paying(gateway: PaymentGateway) -> None:
     assert (paid.status, paid.captured) == ("succeeded", 1999)
     assert await gateway.look_up("s1") == paid
     assert await gateway.cancel(made.id) == paid
+
+
+@pytest.mark.parametrize(("reference", "status"), [(GOOD, "succeeded"), (DECLINED, "requires_payment_method")])
+async def test_an_intent_and_its_first_attempt_in_one_call(
+    gateway: PaymentGateway, reference: str, status: str
+) -> None:
+    attempt = Attempt("s1/attempt/1", "card", reference, "https://shop/back")
+    made = await gateway.create_intent("s1", 1999, "EUR", attempt=attempt)
+    assert (made.status, made.attempt, made.captured) == (status, attempt.key, 1999 if reference == GOOD else 0)
+    assert await gateway.create_intent("s1", 1999, "EUR", attempt=attempt) == made
+    again = await gateway.confirm(
+        made.id, key=attempt.key, method="card", reference=reference, return_url="https://shop/back"
+    )
+    assert again == made
+    assert (await confirm(gateway, made.id, 2)).captured == 1999
+
+
+async def test_a_lost_answer_to_that_call_is_had_by_asking_again(gateway: PaymentGateway) -> None:
+    attempt = Attempt("s1/attempt/1", "card", LOST, "https://shop/back")
+    with pytest.raises(GatewayTimeout):
+        await gateway.create_intent("s1", 1999, "EUR", attempt=attempt)
+    assert (await gateway.create_intent("s1", 1999, "EUR", attempt=attempt)).captured == 1999
 
 
 async def test_declined_then_paid(gateway: PaymentGateway) -> None:

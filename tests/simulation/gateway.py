@@ -76,7 +76,8 @@ class SimulatedGateway:
             case payment.CreateIntent():
                 return self._create(request)
             case payment.ConfirmIntent(session, attempt=attempt):
-                return payment.AttemptAnswered(attempt, self._confirm(self.intents[session], request))
+                outcome = self._confirm(self.intents[session], request.key, request.reference)
+                return payment.AttemptAnswered(attempt, outcome)
             case payment.LookUp(session, number=number):
                 return payment.LookedUp(number, self.intents[session].outcome())
             case payment.CancelIntent(session):
@@ -95,13 +96,15 @@ class SimulatedGateway:
                 return payment.IntentRefused("currency_not_taken", request.number)
             name = f"pi_{len(self.intents) + 1}"
             self.intents[request.session] = Intent(name, request.session, request.amount)
-        return payment.IntentCreated(self.intents[request.session].id, request.number)
+        intent = self.intents[request.session]
+        outcome = self._confirm(intent, request.attempt_key, request.reference)
+        return payment.IntentCreated(intent.id, request.number, outcome)
 
-    def _confirm(self, intent: Intent, request: payment.ConfirmIntent) -> payment.Outcome:
-        if request.key in intent.attempts:
-            return intent.attempts[request.key] if self.replays else intent.outcome()
+    def _confirm(self, intent: Intent, key: str, reference: str) -> payment.Outcome:
+        if key in intent.attempts:
+            return intent.attempts[key] if self.replays else intent.outcome()
         if intent.status in ("open", "action"):
-            match request.reference:
+            match reference:
                 case "pm_ok":
                     self._capture(intent)
                 case "pm_action":
@@ -111,7 +114,7 @@ class SimulatedGateway:
                     self._later(self.chance.uniform(0.5, 15.0), lambda: self._decide_late(intent))
                 case _:
                     self._set(intent, "open", "card_declined")
-        outcome = intent.attempts[request.key] = intent.outcome()
+        outcome = intent.attempts[key] = intent.outcome()
         return outcome
 
     def _decide_late(self, intent: Intent) -> None:

@@ -68,7 +68,6 @@ class Gateway:
         self.intents: dict[str, Intent] = {}
         self.answers: dict[str, Message] = {}
         self.refuse_refunds = 0
-        self.confirmed: set[tuple[str, int]] = set()
 
     def perform(self, request: Any) -> Message:
         if isinstance(request, payment.LookUp):
@@ -80,8 +79,10 @@ class Gateway:
     def _first_time(self, request: Any) -> Message:
         if isinstance(request, payment.CreateIntent):
             assert request.session not in self.intents, "one intent a session"
-            self.intents[request.session] = Intent(request.amount)
-            return payment.IntentCreated(f"pi-{request.session}", request.number)
+            made = self.intents[request.session] = Intent(request.amount)
+            return payment.IntentCreated(
+                f"pi-{request.session}", request.number, self._confirm(made, request.reference)
+            )
         intent = self.intents[request.session]
         match request:
             case payment.ConfirmIntent():

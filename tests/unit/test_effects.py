@@ -6,6 +6,7 @@ from actors import payment
 from actors.decision import Done
 from serve.payments.effects import PaymentEffects, outcome
 from serve.payments.gateway.base import (
+    Attempt,
     GatewayRejected,
     GatewayTimeout,
     IntentState,
@@ -32,8 +33,10 @@ class ScriptedGateway:
         assert isinstance(said, IntentState)
         return said
 
-    async def create_intent(self, session: str, amount: int, currency: str, *, seconds: float = 5.0) -> IntentState:
-        return self._intent("create", session, amount, currency)
+    async def create_intent(
+        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+    ) -> IntentState:
+        return self._intent("create", session, amount, currency, attempt)
 
     async def confirm(
         self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
@@ -58,7 +61,7 @@ def state(status: Status, **known: object) -> IntentState:
     return IntentState("pi", "s", 10, "EUR", status, **known)  # type: ignore[arg-type]
 
 
-CREATE = payment.CreateIntent("s", 10, "EUR")
+CREATE = payment.CreateIntent("s", 10, "EUR", 2, 1, "wallet", "pm_wallet")
 CONFIRM = payment.ConfirmIntent("s", "pi", 2, "card", "pm_card_visa")
 LOOK = payment.LookUp("s", "pi", 4)
 CANCEL = payment.CancelIntent("s", "pi")
@@ -87,14 +90,22 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
     paid = state("succeeded", captured=10)
     gateway = ScriptedGateway(paid)
     effects = PaymentEffects(gateway, "https://shop/api/payments/{id}/return")
-    assert await effects.run(CREATE) == payment.IntentCreated("pi")
+    assert await effects.run(CREATE) == payment.IntentCreated("pi", 2, outcome(paid))
+    assert await effects.run(payment.CreateIntent("s", 10, "EUR")) == payment.IntentCreated("pi")
     assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, outcome(paid))
     assert await effects.run(LOOK) == payment.LookedUp(4, outcome(paid))
     assert await effects.run(CANCEL) == payment.Cancelled(outcome(paid))
     gateway.answer = RefundState("s/refund/r1/3", 7, True)
     assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, True)
     assert gateway.asked == [
-        ("create", "s", 10, "EUR"),
+        (
+            "create",
+            "s",
+            10,
+            "EUR",
+            Attempt("s/attempt/1", "wallet", "pm_wallet", "https://shop/api/payments/s/return"),
+        ),
+        ("create", "s", 10, "EUR", None),
         ("confirm", "pi", "s/attempt/2", "card", "pm_card_visa", "https://shop/api/payments/s/return"),
         ("look_up", "s"),
         ("cancel", "pi"),
@@ -104,7 +115,7 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
 
 async def test_refusals_are_answers() -> None:
     effects = PaymentEffects(ScriptedGateway(GatewayRejected("amount_too_small", "no")))
-    assert await effects.run(CREATE) == payment.IntentRefused("amount_too_small")
+    assert await effects.run(CREATE) == payment.IntentRefused("amount_too_small", 2)
     assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, payment.Outcome("failed", code="amount_too_small"))
     assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, False, "amount_too_small")
     refused = PaymentEffects(ScriptedGateway(RefundState("s/refund/r1/3", 7, False, "expired_card")))

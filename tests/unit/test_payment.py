@@ -15,6 +15,7 @@ from actors.payment import (
     CreateIntent,
     GatewayNotified,
     IntentCreated,
+    IntentMade,
     IntentRefused,
     LookedUp,
     LookUp,
@@ -83,10 +84,14 @@ def paid() -> Session:
 def test_it_opens_creates_an_intent_and_makes_the_first_attempt() -> None:
     session = Session()
     decision = session.tell(OPEN)
-    assert decision.events == (SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"),)
-    assert started(decision) == [CreateIntent("o", 500, "EUR", 1)]
-    decision = session.tell(IntentCreated("pi"))
-    assert started(decision) == [ConfirmIntent("o", "pi", 1, "card", "pm_1")]
+    assert decision.events == (
+        SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"),
+        AttemptStarted(1, "card", "pm_1"),
+    )
+    assert started(decision) == [CreateIntent("o", 500, "EUR", 1, 1, "card", "pm_1")]
+    decision = session.tell(IntentCreated("pi", 1, Outcome("processing")))
+    assert decision.events == (IntentMade("pi"), PaymentProcessing())
+    assert started(decision) == []
     assert decision.timers == (SetTimer("poll", NOW + FIRST_POLL, Poll()),)
     assert (view(session.state).status, view(session.state).intent) == ("running", "pi")
     assert session.tell(OPEN) == Decision()
@@ -144,15 +149,39 @@ def test_an_attempt_that_waits_for_the_shopper_is_replaced() -> None:
 
 def test_a_method_chosen_before_the_session_is_open_is_the_first_attempt() -> None:
     session = Session(TryMethod("wallet", "pm_2", 1), OPEN)
-    assert started(session.tell(IntentCreated("pi"))) == [ConfirmIntent("o", "pi", 1, "wallet", "pm_2")]
+    assert session.state.attempt == 1
+    assert session.state.method == "wallet"
+
+
+def test_a_method_chosen_while_the_first_attempt_is_under_way_is_the_second() -> None:
+    session = Session(OPEN, TryMethod("wallet", "pm_2", 1))
+    decision = session.tell(IntentCreated("pi", 1, DECLINED))
+    assert decision.events == (IntentMade("pi"), PaymentFailed("declined"), AttemptStarted(2, "wallet", "pm_2"))
+    assert started(decision) == [ConfirmIntent("o", "pi", 2, "wallet", "pm_2")]
+
+
+def test_a_method_chosen_while_the_intent_is_refused_is_tried_with_another_intent() -> None:
+    session = Session(OPEN, TryMethod("wallet", "pm_2", 1))
+    decision = session.tell(IntentRefused("not_this_card"))
+    assert decision.events[0] == PaymentFailed("not_this_card")
+    assert started(decision) == [CreateIntent("o", 500, "EUR", 2, 2, "wallet", "pm_2")]
+
+
+def test_a_session_that_was_opened_without_an_attempt_makes_it_once_it_has_its_intent() -> None:
+    """As records have it from before the two were one."""
+    session = Session()
+    session.state = apply(session.state, SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"))
+    assert started(session.tell(IntentCreated("pi"))) == [ConfirmIntent("o", "pi", 1, "card", "pm_1")]
+    session.state = apply(initial("o"), SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"))
+    assert session.tell(IntentRefused("no")).events == (PaymentFailed("no"),)
 
 
 def test_a_refused_intent_is_a_failed_payment_and_may_be_asked_for_again() -> None:
     session = Session(OPEN)
     assert session.tell(IntentRefused("amount_too_small")).events == (PaymentFailed("amount_too_small"),)
-    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [CreateIntent("o", 500, "EUR", 2)]
+    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [CreateIntent("o", 500, "EUR", 2, 2, "card", "pm_2")]
     assert session.tell(IntentRefused("amount_too_small", 1)).events == (), "that was the first"
-    assert started(session.tell(IntentCreated("pi", 2))) == [ConfirmIntent("o", "pi", 1, "card", "pm_2")]
+    assert session.tell(IntentCreated("pi", 2, SUCCEEDED)).events == (IntentMade("pi"), PaymentCaptured(500, "EUR"))
 
 
 def test_it_looks_of_its_own_accord_until_it_knows() -> None:
@@ -202,7 +231,7 @@ def test_a_session_that_was_never_opened_closes_for_good() -> None:
 def test_closing_waits_for_the_intent_and_starts_no_attempt() -> None:
     session = Session(OPEN)
     assert started(session.tell(Close("deadline"))) == []
-    assert started(session.tell(IntentCreated("pi"))) == [CancelIntent("o", "pi", 1)]
+    assert started(session.tell(IntentCreated("pi", 1, DECLINED))) == [CancelIntent("o", "pi", 1)]
     assert session.tell(Cancelled(Outcome("canceled"))).events[-1] == PaymentClosed("deadline")
 
 

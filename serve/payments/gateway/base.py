@@ -56,11 +56,25 @@ class RefundState(msgspec.Struct, frozen=True):
     code: str | None = None
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """A confirmation that goes with the creation of an intent; see `PaymentGateway.confirm`."""
+
+    key: str
+    method: str
+    reference: str | None
+    return_url: str
+
+
 class PaymentGateway(Protocol):
     """Raises GatewayTimeout, GatewayUnavailable or GatewayRejected; `seconds` is the deadline of the call."""
 
-    async def create_intent(self, session: str, amount: int, currency: str, *, seconds: float = 5.0) -> IntentState:
-        """One intent a session: a repetition is answered with the intent that stands."""
+    async def create_intent(
+        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+    ) -> IntentState:
+        """One intent a session: a repetition is answered with the intent that stands.
+
+        With an `attempt` it is confirmed at once, and the answer is that of `confirm`.
+        """
 
     async def confirm(
         self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0

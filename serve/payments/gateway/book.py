@@ -127,7 +127,7 @@ class GatewayBook:
     def _answer(self, call: Call) -> Reply:
         match call:
             case Create():
-                return Reply(self._create(call))
+                return self._create_and_confirm(call)
             case Confirm():
                 return self._confirm(call)
             case Find():
@@ -140,6 +140,13 @@ class GatewayBook:
                 return Reply(self._page(call.intent, call.number))
             case Decide():
                 return Reply(self._decide(call))
+
+    def _create_and_confirm(self, call: Create) -> Reply:
+        made = self._create(call)
+        if call.attempt is None or not isinstance(made, IntentState):
+            return Reply(made)
+        one = call.attempt
+        return self._confirm(Confirm(made.id, one.key, one.method, one.reference, one.return_url))
 
     def _create(self, call: Create) -> Result:
         if call.amount <= 0:

@@ -4,13 +4,14 @@ from typing import Any
 
 import msgspec
 
-from serve.payments.gateway.base import IntentState, RefundState
+from serve.payments.gateway.base import Attempt, IntentState, RefundState
 
 
 class Create(msgspec.Struct, frozen=True):
     session: str
     amount: int
     currency: str
+    attempt: Attempt | None = None
 
 
 class Confirm(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from serve.payments.gateway.base import (
+    Attempt,
     GatewayRejected,
     GatewayTimeout,
     GatewayUnavailable,
@@ -43,8 +44,10 @@ class GatewayClient:
         self._waiting: list[tuple[Call, asyncio.Future[Reply]]] = []
         self._pump: asyncio.Task[None] | None = None
 
-    async def create_intent(self, session: str, amount: int, currency: str, *, seconds: float = 5.0) -> IntentState:
-        return _of(IntentState, await self._ask(Create(session, amount, currency), seconds))
+    async def create_intent(
+        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+    ) -> IntentState:
+        return _of(IntentState, await self._ask(Create(session, amount, currency, attempt), seconds))
 
     async def confirm(
         self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
