@@ -6,28 +6,23 @@ One thread writes, so that commits stand one behind the other in `position`; oth
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select, tuple_, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from actors.journal.base import (
-    Committed,
-    Conflict,
     Journal,
     JournalUnavailable,
-    Key,
     Lease,
     Logged,
-    NotWritten,
     Outcome,
     ShardId,
     ShardRow,
     Snapshot,
-    Unknown,
 )
+from actors.journal.sql_records import COLUMNS, RecordWriter, to_record
 from actors.journal.tables import leases, metadata, records, revocations, shards
 from actors.runtime.wire import Record
 
@@ -35,21 +30,6 @@ T = TypeVar("T")
 
 READERS = 3
 DAY_MS = 24 * 3_600_000
-_INSERT = (
-    "INSERT INTO records (position, record_id, kind, shard, seq, epoch, entity, version, command_id, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_COLUMNS = (
-    records.c.record_id,
-    records.c.kind,
-    records.c.shard,
-    records.c.seq,
-    records.c.epoch,
-    records.c.entity,
-    records.c.version,
-    records.c.command_id,
-    records.c.body,
-)
 # What is asked for each entity that wakes up is said to the driver as it is.
 _SNAPSHOT = "SELECT kind, entity, version, state FROM snapshots WHERE kind = ? AND entity = ?"
 _HISTORY = (
@@ -68,7 +48,7 @@ def _engine(path: str, busy_seconds: float, full_sync: bool) -> Engine:
         f"sqlite:///{path}",
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
         poolclass=QueuePool,
-        pool_size=READERS + 1,
+        pool_size=READERS + 2,
     )
 
     @event.listens_for(engine, "connect")
@@ -82,10 +62,6 @@ def _engine(path: str, busy_seconds: float, full_sync: bool) -> Engine:
     return engine
 
 
-def _record(row: Any) -> Record:
-    return Record(*row)
-
-
 class SqlJournal(Journal):
     """The journal port on SQLite. `path`: the database's file; it is made if it isn't there.
 
@@ -94,6 +70,7 @@ class SqlJournal(Journal):
 
     def __init__(self, path: str, busy_seconds: float = 5.0, full_sync: bool = True) -> None:
         self._database = _engine(path, busy_seconds, full_sync)
+        self._records = RecordWriter(self._database)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="journal-read")
 
@@ -105,6 +82,7 @@ class SqlJournal(Journal):
         loop = asyncio.get_running_loop()
         for pool in (self._writer, self._readers):
             await loop.run_in_executor(None, pool.shutdown)
+        self._records.close()
         self._database.dispose()
 
     async def _read(self, work: Callable[[Connection], T]) -> T:
@@ -138,118 +116,57 @@ class SqlJournal(Journal):
     # records
 
     async def write(self, batch: Sequence[Record]) -> list[Outcome]:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write_records, list(batch))
-
-    def _write_records(self, batch: list[Record]) -> list[Outcome]:
-        outcomes: list[Outcome | None] = [None] * len(batch)
-        left = list(range(len(batch)))
-        try:
-            while left:
-                try:
-                    first = self._writing(partial(self._insert, some=[batch[i] for i in left]))
-                except IntegrityError:
-                    left = self._sort_out(batch, left, outcomes)
-                    continue
-                for offset, index in enumerate(left):
-                    outcomes[index] = Committed(first + offset)
-                left = []
-        except SQLAlchemyError:
-            # Also a commit whose answer was lost: only writing again can tell.
-            return [Unknown() if outcome is None else outcome for outcome in outcomes]
-        # Not `or`: an outcome without fields is an empty tuple, so false.
-        return [Unknown() if outcome is None else outcome for outcome in outcomes]
-
-    def _insert(self, connection: Connection, some: list[Record]) -> int:
-        first = int(connection.exec_driver_sql("SELECT COALESCE(MAX(position), 0) FROM records").scalar_one()) + 1
-        rows = [
-            (first + n, r.record_id, r.kind, r.shard, r.seq, r.epoch, r.entity, r.version, r.command_id, r.body)
-            for n, r in enumerate(some)
-        ]
-        connection.exec_driver_sql(_INSERT, rows)
-        return first
-
-    def _sort_out(self, batch: list[Record], left: list[int], outcomes: list[Outcome | None]) -> list[int]:
-        """Finds who was refused, and what must not be written behind it; answers what may be tried again."""
-        broken: set[ShardId] = set()
-        seen: set[tuple[Key, str, int | str, int | str]] = set()
-        again: list[int] = []
-        with self._database.connect() as connection:
-            for index in left:
-                record = batch[index]
-                shard = (record.kind, record.shard)
-                if shard in broken:
-                    outcomes[index] = NotWritten()
-                    continue
-                conflict = self._conflict(connection, record)
-                keys = set(_keys(record))
-                if conflict is not None:
-                    outcomes[index] = conflict
-                elif keys & seen:
-                    # It stands in the way of itself: an earlier one of this batch has the key. Next time it is told.
-                    outcomes[index] = NotWritten()
-                else:
-                    seen |= keys
-                    again.append(index)
-                    continue
-                broken.add(shard)
-        return again
-
-    def _conflict(self, connection: Connection, record: Record) -> Conflict | None:
-        for key, *_ in _keys(record):
-            standing = connection.execute(_by_key(key, record)).first()
-            if standing is not None:
-                return Conflict(key, _record(standing))
-        return None
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._records.write, list(batch))
 
     async def last_records(self, wanted: Sequence[ShardId]) -> dict[ShardId, Record]:
         def read(connection: Connection) -> dict[ShardId, Record]:
             found: dict[ShardId, Record] = {}
             for kind, shard in wanted:
                 query = (
-                    select(*_COLUMNS)
+                    select(*COLUMNS)
                     .where(records.c.kind == kind, records.c.shard == shard)
                     .order_by(records.c.seq.desc())
                     .limit(1)
                 )
                 row = connection.execute(query).first()
                 if row is not None:
-                    found[kind, shard] = _record(row)
+                    found[kind, shard] = to_record(row)
             return found
 
         return await self._read(read)
 
     async def shard_records(self, kind: str, shard: int, after: int, limit: int) -> list[Record]:
         query = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(records.c.kind == kind, records.c.shard == shard, records.c.seq > after)
             .order_by(records.c.seq)
             .limit(limit)
         )
-        return await self._read(lambda c: [_record(row) for row in c.execute(query)])
+        return await self._read(lambda c: [to_record(row) for row in c.execute(query)])
 
     async def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
         def read(connection: Connection) -> tuple[Snapshot | None, list[Record]]:
             row = connection.exec_driver_sql(_SNAPSHOT, (kind, entity)).first()
             snapshot = Snapshot(*row) if row is not None else None
             after = snapshot.version if snapshot else 0
-            return snapshot, [_record(r) for r in connection.exec_driver_sql(_HISTORY, (kind, entity, after))]
+            return snapshot, [to_record(r) for r in connection.exec_driver_sql(_HISTORY, (kind, entity, after))]
 
         return await self._read(read)
 
     async def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
-        query = select(*_COLUMNS).where(
+        query = select(*COLUMNS).where(
             records.c.kind == kind, records.c.entity == entity, records.c.command_id == command_id
         )
 
         def read(connection: Connection) -> Record | None:
             row = connection.execute(query).first()
-            return None if row is None else _record(row)
+            return None if row is None else to_record(row)
 
         return await self._read(read)
 
     async def log(self, after: int, limit: int) -> list[Logged]:
         def read(connection: Connection) -> list[Logged]:
-            return [Logged(row[0], _record(row[1:])) for row in connection.exec_driver_sql(_LOG, (after, limit))]
+            return [Logged(row[0], to_record(row[1:])) for row in connection.exec_driver_sql(_LOG, (after, limit))]
 
         return await self._read(read)
 
@@ -355,24 +272,6 @@ class SqlJournal(Journal):
 
 def _now(connection: Connection) -> int:
     return int(connection.exec_driver_sql(_NOW).scalar_one())
-
-
-def _keys(record: Record) -> list[tuple[Key, str, int | str, int | str]]:
-    return [
-        (Key.SEQUENCE, record.kind, record.shard, record.seq),
-        (Key.VERSION, record.kind, record.entity, record.version),
-        (Key.COMMAND, record.kind, record.entity, record.command_id),
-    ]
-
-
-def _by_key(key: Key, record: Record) -> Any:
-    query = select(*_COLUMNS).where(records.c.kind == record.kind)
-    if key is Key.SEQUENCE:
-        return query.where(records.c.shard == record.shard, records.c.seq == record.seq)
-    query = query.where(records.c.entity == record.entity)
-    if key is Key.VERSION:
-        return query.where(records.c.version == record.version)
-    return query.where(records.c.command_id == record.command_id)
 
 
 def _forget_the_dead(connection: Connection) -> None:

@@ -86,7 +86,7 @@ async def test_one_shards_conflict_beside_anothers_unknown_outcome(
 ) -> None:
     """The database goes away between the refusal and the second go: what was said of the refused stands."""
     await journal.write([record(1)])
-    sort_out = journal._sort_out
+    sort_out = journal._records._sort_out
     somebody = sqlite3.connect(tmp_path / "journal.db", isolation_level=None, check_same_thread=False)
     with closing(somebody):
 
@@ -95,7 +95,7 @@ async def test_one_shards_conflict_beside_anothers_unknown_outcome(
             somebody.execute("BEGIN IMMEDIATE")
             return left
 
-        monkeypatch.setattr(journal, "_sort_out", and_lock)
+        monkeypatch.setattr(journal._records, "_sort_out", and_lock)
         batch = [record(1, "z", 1, name="n"), record(2), record(1, "b", shard=1)]
         assert said(await journal.write(batch)) == ["Conflict", "NotWritten", "Unknown"]
 
@@ -141,3 +141,11 @@ async def test_owners_that_are_long_dead_are_forgotten(tmp_path: Path) -> None:
         assert database.execute("SELECT owner FROM leases").fetchall() == [("alive",)]
         assert database.execute("SELECT owner FROM revocations").fetchall() == [("alive",)]
     await journal.close()
+
+
+async def test_a_refusal_that_no_key_explains_is_no_endless_search(journal: SqlJournal, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as somebody:
+        somebody.execute("CREATE TRIGGER no BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no'); END")
+        assert said(await journal.write([record(1), record(2)])) == ["Unknown", "Unknown"]
+        somebody.execute("DROP TRIGGER no")
+    assert said(await journal.write([record(1), record(2)])) == ["Committed", "Committed"]
