@@ -1,13 +1,12 @@
 """The orders' own database: whom orders go to, and the list of orders that the flow `list_orders` keeps.
 
-The methods are coroutines: each is one transaction in a thread of its own pool.
+The methods are coroutines. Writes share transactions, and so do the contacts that mails ask for; what pages and checks
+read is a transaction each, in a thread of the store's own pool. What each order asks is said to the driver as it is.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -15,30 +14,24 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Engine,
     Index,
     MetaData,
     String,
     Table,
     Text,
     and_,
-    create_engine,
     delete,
-    event,
     exists,
-    insert,
     or_,
     select,
-    text,
     update,
 )
-from sqlalchemy.exc import OperationalError
 
 from pipelines.list_orders import OrderNote
+from serve.databases import SharedTransactions, open_engine
 from serve.orders.schemas import Contact, OrderSummary
 
 T = TypeVar("T")
-MAX_BATCH = 500
 _metadata = MetaData()
 
 contacts = Table(
@@ -68,18 +61,18 @@ listed = Table(
 )
 
 
-_NOTE = text(
-    """
+_KEEP = "INSERT INTO contacts (id, order_id, owner, created_at, contact) VALUES (?, ?, ?, ?, ?)"
+_DROP = "DELETE FROM contacts WHERE id = ?"
+_CONTACT = "SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?"
+_NOTE = """
     INSERT INTO orders (id, owner, placed_at, status, total, currency, version)
-    VALUES (:order_id, COALESCE(:owner, ''), COALESCE(:placed_at, 0), :status, COALESCE(:total, 0),
-            COALESCE(:currency, ''), :version)
+    VALUES (?1, COALESCE(?2, ''), COALESCE(?3, 0), ?4, COALESCE(?5, 0), COALESCE(?6, ''), ?7)
     ON CONFLICT (id) DO UPDATE SET
-        owner = COALESCE(:owner, owner), placed_at = COALESCE(:placed_at, placed_at),
-        total = COALESCE(:total, total), currency = COALESCE(:currency, currency),
-        status = CASE WHEN :version > version THEN :status ELSE status END,
-        version = CASE WHEN :version > version THEN :version ELSE version END
-    """
-)
+        owner = COALESCE(?2, owner), placed_at = COALESCE(?3, placed_at),
+        total = COALESCE(?5, total), currency = COALESCE(?6, currency),
+        status = CASE WHEN ?7 > version THEN ?4 ELSE status END,
+        version = CASE WHEN ?7 > version THEN ?7 ELSE version END
+"""
 
 
 class Kept(NamedTuple):
@@ -92,113 +85,80 @@ class Kept(NamedTuple):
     contact: Contact | None
 
 
+class Unlisted(NamedTuple):
+    """A contact whose order is not in the list: it was never placed, or is not listed yet."""
+
+    id: str
+    order_id: str
+
+
 class OrderStore:
-    """`url` is SQLAlchemy's; `connections` bounds the threads that work on it."""
+    """`url` is SQLAlchemy's; `connections` bounds the threads that read pages."""
 
     def __init__(self, url: str, connections: int = 4) -> None:
-        self._engine = _open(url, connections)
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-db")
-        self._gathered: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
-        self._writing: asyncio.Task[None] | None = None
+        engine = open_engine(url, _metadata, connections + 2)
+        self._engine = engine
+        self._reading = engine.execution_options(writes=False)
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-read")
+        self._writes = SharedTransactions(engine, "orders-write")
+        self._lookups = SharedTransactions(engine, "orders-look", writes=False)
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
-        if self._writing is not None:
-            await self._writing
+        await self._writes.close()
+        await self._lookups.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._engine.dispose()
 
-    async def _run(self, work: Callable[[Connection], T], *, writes: bool = False) -> T:
-        engine = self._engine.execution_options(writes=writes)
-
+    async def _read(self, work: Callable[[Connection], T]) -> T:
         def in_a_transaction() -> T:
-            with engine.begin() as connection:
+            with self._reading.begin() as connection:
                 return work(connection)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, in_a_transaction)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        """Durable when it returns. What comes while one transaction is under way shares the next one."""
-        written: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._gathered.append((work, written))
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write_gathered())
-        return await written
-
-    async def _write_gathered(self) -> None:
-        try:
-            while self._gathered:
-                batch, self._gathered = self._gathered[:MAX_BATCH], self._gathered[MAX_BATCH:]
-                works = [work for work, _ in batch]
-                results: list[Any]
-                try:
-                    results = await self._run(lambda c, works=works: [work(c) for work in works], writes=True)  # type: ignore[misc]
-                except OperationalError as error:  # the database's fault: no other try, its callers have theirs
-                    results = [error for _ in works]
-                except Exception:
-                    results = [await self._alone(work) for work in works]
-                for (_, written), result in zip(batch, results, strict=True):
-                    if written.done():  # its caller went away
-                        continue
-                    if isinstance(result, Exception):
-                        written.set_exception(result)
-                    else:
-                        written.set_result(result)
-        finally:
-            self._writing = None
-
-    async def _alone(self, work: Callable[[Connection], Any]) -> Any:
-        """One write in a transaction of its own, so that it fails for nobody else's fault: its result, or its error."""
-        try:
-            return await self._run(work, writes=True)
-        except Exception as error:
-            return error
-
     async def keep_contact(self, contact_id: str, order_id: str, owner: str, contact: Contact, now: int) -> None:
         """To be written before the order that names it."""
-        row = {
-            "id": contact_id,
-            "order_id": order_id,
-            "owner": owner,
-            "created_at": now,
-            "contact": msgspec.json.encode(contact).decode(),
-        }
-        await self._write(lambda connection: connection.execute(insert(contacts).values(row)).rowcount)
+        row = (contact_id, order_id, owner, now, msgspec.json.encode(contact).decode())
+        await self._writes.run(lambda connection: connection.exec_driver_sql(_KEEP, row).rowcount)
 
     async def drop_contact(self, contact_id: str) -> None:
         """For an order that was not made after all."""
-        await self._write(lambda c: c.execute(delete(contacts).where(contacts.c.id == contact_id)).rowcount)
+        await self._writes.run(lambda connection: connection.exec_driver_sql(_DROP, (contact_id,)).rowcount)
 
     async def contact(self, contact_id: str) -> Kept | None:
         """None if there never was one."""
-        row = await self._run(
-            lambda c: c.execute(select(contacts).where(contacts.c.id == contact_id)).first(), writes=False
-        )
+        row = await self._lookups.run(lambda connection: connection.exec_driver_sql(_CONTACT, (contact_id,)).first())
         return None if row is None else _kept(row)
 
     async def contact_of_order(self, order_id: str) -> Kept | None:
         statement = select(contacts).where(contacts.c.order_id == order_id).limit(1)
-        row = await self._run(lambda c: c.execute(statement).first())
+        row = await self._read(lambda c: c.execute(statement).first())
         return None if row is None else _kept(row)
 
     async def erase_contacts(self, owner: str) -> int:
         """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
-        return await self._write(lambda c: c.execute(statement.values(contact=None)).rowcount)
+        return await self._writes.run(lambda c: c.execute(statement.values(contact=None)).rowcount)
 
-    async def drop_unused_contacts(self, before: int) -> int:
-        """Deletes contacts made before `before` (UTC, milliseconds) whose order never came to be; answers how many.
+    async def unlisted_contacts(self, before: int, after: str, limit: int) -> list[Unlisted]:
+        """Contacts made before `before` (UTC, milliseconds) whose order is not listed, by id, behind the id `after`."""
+        unlisted = ~exists().where(listed.c.id == contacts.c.order_id)
+        statement = select(contacts.c.id, contacts.c.order_id).where(contacts.c.created_at < before, unlisted)
+        statement = statement.where(contacts.c.id > after).order_by(contacts.c.id).limit(limit)
+        return [Unlisted(*row) for row in await self._read(lambda connection: connection.execute(statement).all())]
 
-        To be called for a time well before what the flow has listed.
-        """
-        unused = ~exists().where(listed.c.id == contacts.c.order_id)
-        statement = delete(contacts).where(contacts.c.created_at < before, unused)
-        return await self._write(lambda c: c.execute(statement).rowcount)
+    async def drop_contacts(self, contact_ids: Sequence[str]) -> None:
+        """`drop_contact` for many."""
+        rows = [(contact_id,) for contact_id in contact_ids]
+        if rows:
+            await self._writes.run(lambda connection: connection.exec_driver_sql(_DROP, rows).rowcount)
 
     async def note_orders(self, notes: Sequence[OrderNote]) -> None:
         """Lists orders as they are; a version not above what is listed changes nothing but fills gaps."""
-        rows = [note._asdict() for note in notes]
-        await self._write(lambda connection: connection.execute(_NOTE, rows))
+        rows = [tuple(note) for note in notes]
+        if rows:
+            await self._writes.run(lambda connection: connection.exec_driver_sql(_NOTE, rows).rowcount)
 
     async def note_order(
         self,
@@ -215,7 +175,7 @@ class OrderStore:
 
     async def forget_list(self) -> None:
         """Empties the list of orders, to be filled again from the log."""
-        await self._write(lambda connection: connection.execute(delete(listed)).rowcount)
+        await self._writes.run(lambda connection: connection.execute(delete(listed)).rowcount)
 
     async def page(
         self, *, owner: str | None, status: str | None = None, after: tuple[int, str] | None, limit: int
@@ -231,37 +191,14 @@ class OrderStore:
             older = and_(listed.c.placed_at == at, listed.c.id < order_id)
             statement = statement.where(or_(listed.c.placed_at < at, older))
         statement = statement.order_by(listed.c.placed_at.desc(), listed.c.id.desc()).limit(limit)
-        rows = await self._run(lambda connection: connection.execute(statement).all())
+        rows = await self._read(lambda connection: connection.execute(statement).all())
         return [OrderSummary(*row) for row in rows]
 
     async def ready(self) -> None:
         """Raises what the database raises when it cannot be read."""
-        await self._run(lambda connection: connection.execute(select(listed.c.id).limit(1)).first())
+        await self._read(lambda connection: connection.execute(select(listed.c.id).limit(1)).first())
 
 
 def _kept(row: Any) -> Kept:
     contact = None if row.contact is None else msgspec.json.decode(row.contact, type=Contact)
     return Kept(row.id, row.order_id, row.owner, row.created_at, contact)
-
-
-def _open(url: str, connections: int) -> Engine:
-    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    _metadata.create_all(engine)
-    return engine
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # transactions are begun by us, below
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("PRAGMA busy_timeout = 5000")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: one that began as a reader could not wait for it.
-    writes = connection.get_execution_options().get("writes", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

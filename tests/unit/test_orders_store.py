@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from serve.orders.schemas import Address, Contact, OrderSummary
-from serve.orders.store import Kept, OrderStore
+from serve.orders.store import Kept, OrderStore, Unlisted
 
 CONTACT = Contact("ada@example.com", Address("Ada", "1 Square", "London", "SW1", "GB"))
 
@@ -37,12 +37,16 @@ async def test_a_contact_is_kept_erased_and_dropped(store: OrderStore) -> None:
     assert await store.contact_of_order("o1") is None
 
 
-async def test_contacts_of_orders_that_never_were_are_dropped(store: OrderStore) -> None:
-    for number in range(3):
+async def test_contacts_without_a_listed_order_are_found_and_dropped(store: OrderStore) -> None:
+    for number in range(5):
         await store.keep_contact(f"c{number}", f"o{number}", "user:ada", CONTACT, number)
     await store.note_order("o0", "user:ada", 0, "placed", 1, "EUR", 1)
-    assert await store.drop_unused_contacts(before=2) == 1
-    assert [await store.contact(f"c{n}") is not None for n in range(3)] == [True, False, True]
+    found = [Unlisted(f"c{n}", f"o{n}") for n in (1, 2, 3)]
+    assert await store.unlisted_contacts(before=4, after="", limit=10) == found
+    assert await store.unlisted_contacts(before=4, after="c1", limit=1) == [found[1]]
+    await store.drop_contacts([one.id for one in found])
+    await store.drop_contacts([])
+    assert [await store.contact(f"c{n}") is not None for n in range(5)] == [True, False, False, False, True]
 
 
 async def test_contacts_at_the_same_time_share_transactions_and_not_their_errors(store: OrderStore) -> None:

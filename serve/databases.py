@@ -1,0 +1,106 @@
+"""How services open their databases, and transactions that callers share.
+
+A commit waits for the disk, and costs about as much for one write as for a hundred; and writers of one SQLite file only
+wait for each other, however many threads they have.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from serve.gathering import Gathering
+
+T = TypeVar("T")
+
+MAX_SHARED = 500
+BUSY_SECONDS = 5.0
+
+
+def open_engine(url: str, metadata: MetaData, connections: int) -> Engine:
+    """The engine for a database address, its tables made. On SQLite: WAL, full sync, transactions that we begin.
+
+    With the execution option `writes` (the default) a transaction has the writer's lock from its start.
+    """
+    engine = create_engine(url, pool_size=connections, max_overflow=0)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    metadata.create_all(engine)
+    return engine
+
+
+class SharedTransactions:
+    """Runs work on a database in a thread of its own; what comes during one transaction shares the next one.
+
+    Work that writes is durable when it returns. Nobody's error is another's: work must bear being run twice, since a
+    transaction that failed is gone through again piece by piece.
+    """
+
+    def __init__(self, engine: Engine, name: str, *, writes: bool = True) -> None:
+        self._engine = engine.execution_options(writes=writes)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._works: Gathering[Callable[[Connection], Any], Any] = Gathering(self._outcomes, MAX_SHARED)
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returns; raises what it raises, or what the database does."""
+        result: T = await self._works.add(work)
+        return result
+
+    async def close(self) -> None:
+        """Waits for what is running. Not to be used after it."""
+        await self._works.close()
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def _outcomes(self, works: list[Callable[[Connection], Any]]) -> list[Any]:
+        try:
+            return await self._in_one_transaction(works)
+        except OperationalError:  # the database's fault: no other try, the callers have theirs
+            raise
+        except Exception as error:
+            if len(works) == 1:
+                return [error]
+        return [outcome for work in works for outcome in await self._alone(work)]
+
+    async def _alone(self, work: Callable[[Connection], Any]) -> list[Any]:
+        try:
+            return await self._in_one_transaction([work])
+        except Exception as error:
+            return [error]
+
+    async def _in_one_transaction(self, works: list[Callable[[Connection], Any]]) -> list[Any]:
+        def transaction() -> list[Any]:
+            with self._engine.begin() as connection:
+                return [work(connection) for work in works]
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
+    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}").close()
+    _switch_to_wal(connection)
+    connection.execute("PRAGMA synchronous = FULL").close()
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    # Two processes that open a new file at once can collide here, and SQLite does not apply the busy timeout to this.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: one that began as a reader could not wait for it.
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
