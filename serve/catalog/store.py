@@ -1,12 +1,11 @@
 """The catalogue's own database. Every call blocks, and is one transaction; `service.py` keeps it off the event loop."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, exists, func, insert, literal, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
 
 from serve.catalog.schemas import CatalogRefused, Category, CategoryName, Product, ProductChange, ProductDraft, Sort
 from serve.catalog.slugs import category_steps, slugify
@@ -15,6 +14,13 @@ from serve.catalog.tables import availability, categories, changes, loads, open_
 _WITH_AVAILABILITY = select(products, availability.c.available).select_from(
     products.outerjoin(availability, availability.c.sku == products.c.sku)
 )
+
+# What comes with every order is said to the driver as it is.
+_NOTE_AVAILABILITY = """
+    INSERT INTO availability (sku, available, version) VALUES (?, ?, ?)
+    ON CONFLICT (sku) DO UPDATE SET available = excluded.available, version = excluded.version
+    WHERE excluded.version > version
+"""
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -149,9 +155,10 @@ class Store:
 
     def note_availability(self, notes: Sequence[tuple[str, int, int]]) -> None:
         """Keeps (sku, available, version), each unless as new a version is kept already."""
+        if not notes:
+            return
         with self.writing() as connection:
-            for sku, available, version in notes:
-                _note_availability(connection, sku, available, version)
+            connection.exec_driver_sql(_NOTE_AVAILABILITY, [tuple(note) for note in notes])
 
     def loaded(self, name: str) -> bool:
         """Whether a data set of this name was noted as loaded."""
@@ -262,17 +269,3 @@ def _add_category(connection: Connection, category: Category) -> None:
     siblings = select(func.count()).where(categories.c.parent == category.parent)
     position = connection.scalars(siblings).one() + 1
     connection.execute(insert(categories).values(msgspec.structs.asdict(category) | {"position": position}))
-
-
-def _note_availability(connection: Connection, sku: str, available: int, version: int) -> None:
-    mine = availability.c.sku == sku
-    values: Mapping[str, Any] = {"available": available, "version": version}
-    newer = update(availability).where(mine, availability.c.version < version).values(values)
-    if connection.execute(newer).rowcount:
-        return
-    first = select(literal(sku), literal(available), literal(version)).where(~exists().where(mine))
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(availability).from_select(["sku", "available", "version"], first))
-    except IntegrityError:  # another noted it first; whose version is higher stays
-        connection.execute(newer)
