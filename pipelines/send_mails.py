@@ -13,8 +13,15 @@ from pipelines.log.base import Happened
 NAME = "send_mails"
 
 Template: TypeAlias = Literal[
-    "order_confirmation", "receipt", "order_shipped", "order_refunded", "order_cancelled", "payment_failed"
+    "order_confirmation",
+    "receipt",
+    "order_shipped",
+    "order_refunded",
+    "order_cancelled",
+    "order_rejected",
+    "payment_failed",
 ]
+Facts: TypeAlias = dict[str, str | int | tuple[str, ...]]
 Event: TypeAlias = (
     order.OrderConfirmed
     | order.OrderShipped
@@ -32,7 +39,7 @@ class Mail(msgspec.Struct, frozen=True):
     event_id: str
     template: Template
     order: order.OrderView
-    facts: Mapping[str, str | int] = {}
+    facts: Mapping[str, str | int | tuple[str, ...]] = {}
 
 
 class Mails(Protocol):
@@ -41,11 +48,11 @@ class Mails(Protocol):
         ...
 
 
-def due(event: Event, view: order.OrderView) -> list[tuple[Template, dict[str, str | int]]]:
+def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
     """Which mails an event makes, with their facts."""
     match event:
         case order.OrderConfirmed():
-            receipt: list[tuple[Template, dict[str, str | int]]] = [("receipt", {"paid": event.paid, "at": event.at})]
+            receipt: list[tuple[Template, Facts]] = [("receipt", {"paid": event.paid, "at": event.at})]
             return [("order_confirmation", {"at": event.at}), *(receipt if event.paid > 0 else [])]
         case order.OrderDelivered():
             cash = view.method == order.CASH_ON_DELIVERY and view.paid > 0
@@ -57,7 +64,7 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, dict[str, s
         case order.OrderCancelled():
             return [("order_cancelled", {"reason": event.reason})]
         case order.OrderRejected():
-            return [("order_cancelled", {"reason": "out_of_stock"})]
+            return [("order_rejected", {"skus": event.skus})]
         case order.PaymentChanged():
             return [("payment_failed", {"code": event.code})] if event.status == "failed" else []
 
@@ -73,5 +80,5 @@ def send_mails(entities: Entities, mails: Mails) -> Flow:
         for template, facts in due(event, answer.reply):
             await mails.send(Mail(happened.id, template, answer.reply, facts))
 
-    # Few at a time: mail can wait, and shoppers must not wait for it.
-    return Flow(NAME, {"order": Event.__args__}, handle, ordered=False, limits=Limits(in_flight=4, tries=12))
+    # Enough at a time that they share commits. How many go out in a second is bounded by who sends them.
+    return Flow(NAME, {"order": Event.__args__}, handle, ordered=False, limits=Limits(in_flight=16, tries=12))

@@ -2,11 +2,18 @@
 
 import asyncio
 import os
-from email.message import EmailMessage
-from email.policy import SMTP
+import time
+from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, NamedTuple, Protocol
+
+from serve.gathering import Gathering
+
+MOST_AT_ONCE = 32
+LEFT_OVER_SECONDS = 3600
+"""Age of a half-written file whose writer is certainly gone."""
 
 
 class MailRejected(Exception):
@@ -17,8 +24,16 @@ class MailNotSent(ConnectionError):
     """It was certainly not sent: the server is away or busy. It may be tried again at once."""
 
 
+class Outgoing(NamedTuple):
+    """A mail: whom it goes to (an address alone), and all of it as it goes over the wire."""
+
+    message_id: str
+    to: str
+    content: bytes
+
+
 class Mailer(Protocol):
-    async def send(self, message: EmailMessage) -> None:
+    async def send(self, mail: Outgoing) -> None:
         """Hand the mail over. Raises MailRejected or MailNotSent; any other error: whether it was sent is unknown.
 
         A repetition comes under the same Message-ID.
@@ -31,26 +46,82 @@ class FolderMailer:
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._waiting: Gathering[Outgoing, None] = Gathering(self._write, MOST_AT_ONCE)
 
-    async def send(self, message: EmailMessage) -> None:
-        await asyncio.to_thread(self._write, message)
+    async def send(self, mail: Outgoing) -> None:
+        if not mail.to or not mail.message_id:
+            raise MailRejected("a mail needs somebody to go to, and a Message-ID")
+        await self._waiting.add(mail)
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+        await self._waiting.close()
+
+    async def forget(self, before: int) -> int:
+        """Deletes mails written before `before` (UTC, milliseconds), which hold names; answers how many."""
+        return await asyncio.to_thread(self._delete, before / 1000)
 
     def path(self, message_id: str) -> Path:
         """Where the mail of this Message-ID stands."""
         return self._folder / f"{blake2b(message_id.encode(), digest_size=12).hexdigest()}.eml"
 
-    def _write(self, message: EmailMessage) -> None:
-        if not message["To"] or not message["Message-ID"]:
-            raise MailRejected("a mail needs To and Message-ID")
-        path = self.path(message["Message-ID"])
-        # Two senders of the same mail write two temporary files; the last rename stands.
-        part = path.with_suffix(f".{os.urandom(4).hex()}.part")
-        try:
-            with part.open("xb") as file:
-                file.write(message.as_bytes(policy=SMTP))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise MailNotSent(str(error)) from error
+    async def _write(self, mails: list[Outgoing]) -> list[Exception | None]:
+        return await asyncio.to_thread(self._write_all, mails)
+
+    def _write_all(self, mails: list[Outgoing]) -> list[Exception | None]:
+        # All are written before the first is made safe: the disk then has to be waited for about once.
+        parts = [_start(str(self.path(mail.message_id)), mail.content) for mail in mails]
+        return [part if isinstance(part, MailNotSent) else _finish(part) for part in parts]
+
+    def _delete(self, before: float) -> int:
+        deleted = 0
+        left_over = time.time() - LEFT_OVER_SECONDS
+        with os.scandir(self._folder) as files:
+            for file in files:
+                age_limit = {".eml": before, ".part": left_over}.get(os.path.splitext(file.name)[1])
+                # Another may have deleted it meanwhile.
+                with suppress(FileNotFoundError):
+                    if age_limit is not None and file.stat().st_mtime < age_limit:
+                        os.unlink(file.path)
+                        deleted += 1
+        return deleted
+
+
+class _Part(NamedTuple):
+    """A mail that is written, and neither safe yet nor in its place."""
+
+    file: BinaryIO
+    name: str
+    path: str
+
+
+def _start(path: str, content: bytes) -> _Part | MailNotSent:
+    # Two senders of the same mail write two parts; the last that is put in its place stands.
+    name = f"{path}.{os.urandom(4).hex()}.part"
+    try:
+        part = _Part(open(name, "xb"), name, path)  # noqa: SIM115 (`_finish` closes it)
+    except OSError as error:
+        return MailNotSent(str(error))
+    try:
+        part.file.write(content)
+        part.file.flush()
+    except OSError as error:
+        return _dropped(part, error)
+    return part
+
+
+def _finish(part: _Part) -> MailNotSent | None:
+    try:
+        with part.file:
+            os.fsync(part.file.fileno())
+        os.replace(part.name, part.path)
+    except OSError as error:
+        return _dropped(part, error)
+    return None
+
+
+def _dropped(part: _Part, error: OSError) -> MailNotSent:
+    for undo in (part.file.close, partial(os.unlink, part.name)):
+        with suppress(OSError):
+            undo()
+    return MailNotSent(str(error))

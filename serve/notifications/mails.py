@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
+from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pipelines.send_mails import Mail, Template
+from serve.notifications.mailer import Outgoing
+from serve.notifications.mime import checked_address, mailbox, two_forms
 
 SUBJECTS: Mapping[Template, str] = {
     "order_confirmation": "Your order {number} is confirmed",
@@ -16,6 +18,7 @@ SUBJECTS: Mapping[Template, str] = {
     "order_shipped": "Your order {number} is on its way",
     "order_refunded": "A refund for your order {number}",
     "order_cancelled": "Your order {number} was cancelled",
+    "order_rejected": "Your order {number} could not be accepted",
     "payment_failed": "The payment for your order {number} did not work",
 }
 REASONS = {
@@ -24,7 +27,6 @@ REASONS = {
     "staff": "We had to cancel it.",
     "payment_closed": "The payment was called off.",
     "wrong_amount": "The payment did not match the total.",
-    "out_of_stock": "Something in it had just been sold to somebody else.",
 }
 FAILURES = {
     "card_declined": "The card was declined.",
@@ -69,6 +71,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # else it looks at the files of a template and its parts each time
     )
     made.filters["money"] = money
     made.filters["day"] = day
@@ -78,9 +81,18 @@ def _environment() -> Environment:
 _templates = _environment()
 
 
-def compose(mail: Mail, email: str, name: str, address: Sequence[str], message_id: str, sender: Sender) -> EmailMessage:
-    """The message, ready to send. Raises ValueError or MessageError for an unusable address."""
+@lru_cache(maxsize=8)
+def _from(sender: Sender) -> str:
+    return mailbox(sender.name, checked_address(sender.email))
+
+
+def compose(
+    mail: Mail, email: str, name: str, address: Sequence[str], message_id: str, sender: Sender, now: int
+) -> Outgoing:
+    """The mail, ready to send at `now` (UTC, milliseconds). Raises ValueError for an unusable address."""
     order = mail.order
+    to = checked_address(email)
+    number = order.id[-12:].upper()
     values: dict[str, Any] = {
         "order": order,
         "currency": order.currency,
@@ -88,21 +100,18 @@ def compose(mail: Mail, email: str, name: str, address: Sequence[str], message_i
         "address": address,
         "shop": sender.name,
         "order_url": f"{sender.shop_url.rstrip('/')}/orders/{order.id}",
-        "number": order.id[-12:].upper(),
+        "number": number,
         **mail.facts,
         "reason": REASONS.get(str(mail.facts.get("reason")), ""),
         "failure": FAILURES.get(str(mail.facts.get("code")), "The payment was not accepted."),
     }
-    message = EmailMessage()
-    message["From"] = Address(_one_line(sender.name), addr_spec=sender.email)
-    message["To"] = Address(_one_line(name), addr_spec=email)
-    message["Subject"] = SUBJECTS[mail.template].format(number=values["number"])
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(_templates.get_template(f"{mail.template}.txt").render(values))
-    message.add_alternative(_templates.get_template(f"{mail.template}.html").render(values), subtype="html")
-    return message
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    headers = (
+        ("Date", format_datetime(datetime.fromtimestamp(now / 1000, UTC))),
+        ("From", _from(sender)),
+        ("To", mailbox(name, to)),
+        ("Subject", SUBJECTS[mail.template].format(number=number)),
+        ("Message-ID", message_id),
+        ("Auto-Submitted", "auto-generated"),
+    )
+    plain, html = (_templates.get_template(f"{mail.template}.{form}").render(values) for form in ("txt", "html"))
+    return Outgoing(message_id, to, two_forms(headers, plain, html))

@@ -1,13 +1,13 @@
 """Which mails are on their way, and what became of them. No address stands here: a mail names a contact by its id."""
 
 import asyncio
-import sqlite3
-from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
-T = TypeVar("T")
+from serve.databases import SharedTransactions, open_engine
+
+Begun = Literal["go", "ended", "busy"]
 Outcome = Literal["sent", "rejected", "no_contact"]
 
 METADATA = sa.MetaData()
@@ -28,6 +28,19 @@ MAILS = sa.Table(
     sa.Column("ended_at", sa.BigInteger),
     sa.Index("mails_by_owner", "owner", "created_at", "message_id"),
 )
+
+
+# Asked for each mail, so said to the driver as it is. The take-over is one conditional write: of two senders that find
+# an intent ended, one gets it.
+_BEGIN = """
+    INSERT INTO mails (message_id, event_id, template, order_id, owner, sender, ends_at, sendings, created_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
+    ON CONFLICT (message_id) DO UPDATE SET sender = ?6, ends_at = ?7, sendings = sendings + 1
+    WHERE outcome IS NULL AND (sender IS NULL OR ends_at <= ?8)
+"""
+_OUTCOME = "SELECT outcome FROM mails WHERE message_id = ?"
+_END = "UPDATE mails SET outcome = ?, ended_at = ?, sender = ? WHERE message_id = ? AND outcome IS NULL"
+_GIVE_UP = "UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND sender = ? AND outcome IS NULL"
 
 
 class NewMail(NamedTuple):
@@ -52,28 +65,27 @@ class NotificationStore:
     """Times are UTC in milliseconds. `url`: an SQLAlchemy address."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
-        METADATA.create_all(self._engine)
+        # One connection writes, one reads pages, and one more so that neither waits.
+        self._engine = open_engine(url, METADATA, 3)
+        self._reading = self._engine.execution_options(writes=False)
+        self._writes = SharedTransactions(self._engine, "mails-write")
 
     async def close(self) -> None:
+        """Waits for what is running. The store is not used after it."""
+        await self._writes.close()
         await asyncio.to_thread(self._engine.dispose)
 
-    async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int) -> Literal["go", "ended", "busy"]:
+    async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int) -> Begun:
         """Intend to send: *go* makes it `sender`'s until `ends_at`; *ended*: it has its outcome; *busy*: another's."""
-        return await self._write(lambda db: _begin(db, mail, sender, now, ends_at))
+        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at))
 
     async def end(self, message_id: str, sender: str, outcome: Outcome, now: int) -> None:
         """Record the outcome; if another has taken the mail over, the first outcome recorded stands."""
-        unknown = (MAILS.c.message_id == message_id) & MAILS.c.outcome.is_(None)
-        values = {"outcome": outcome, "ended_at": now, "sender": sender}
-        await self._write(lambda db: db.execute(MAILS.update().where(unknown).values(values)))
+        await self._writes.run(lambda db: db.exec_driver_sql(_END, (outcome, now, sender, message_id)).rowcount)
 
     async def give_up(self, message_id: str, sender: str) -> None:
         """It was certainly not sent: anyone may send it at once."""
-        mine = (MAILS.c.message_id == message_id) & (MAILS.c.sender == sender) & MAILS.c.outcome.is_(None)
-        await self._write(lambda db: db.execute(MAILS.update().where(mine).values(sender=None, ends_at=0)))
+        await self._writes.run(lambda db: db.exec_driver_sql(_GIVE_UP, (message_id, sender)).rowcount)
 
     async def page(self, owner: str, before: tuple[int, str] | None, limit: int) -> list[Notification]:
         """Newest first, behind the place (created_at, message_id)."""
@@ -82,42 +94,19 @@ class NotificationStore:
             older = (MAILS.c.created_at == before[0]) & (MAILS.c.message_id < before[1])
             query = query.where((MAILS.c.created_at < before[0]) | older)
         query = query.order_by(MAILS.c.created_at.desc(), MAILS.c.message_id.desc()).limit(limit)
-        rows = await self._write(lambda db: db.execute(query).all())
-        return [
-            Notification(row.message_id, row.template, row.order_id, row.outcome or "sending", row.created_at)
-            for row in rows
-        ]
 
-    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        def transaction() -> T:
-            with self._engine.begin() as db:
-                return work(db)
+        def read() -> list[Notification]:
+            with self._reading.begin() as db:
+                return [
+                    Notification(row.message_id, row.template, row.order_id, row.outcome or "sending", row.created_at)
+                    for row in db.execute(query)
+                ]
 
-        return await asyncio.to_thread(transaction)
+        return await asyncio.to_thread(read)
 
 
-def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int) -> Literal["go", "ended", "busy"]:
-    # The take-over is one conditional write: of two senders that find an intent ended, one gets it.
-    free = (
-        (MAILS.c.message_id == mail.message_id)
-        & MAILS.c.outcome.is_(None)
-        & (MAILS.c.sender.is_(None) | (MAILS.c.ends_at <= now))
-    )
-    values = {"sender": sender, "ends_at": ends_at, "sendings": MAILS.c.sendings + 1}
-    if db.execute(MAILS.update().where(free).values(values)).rowcount == 1:
+def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int) -> Begun:
+    if db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).rowcount == 1:
         return "go"
-    found = db.execute(sa.select(MAILS.c.outcome).where(MAILS.c.message_id == mail.message_id)).first()
-    if found is not None:
-        return "busy" if found.outcome is None else "ended"
-    row = {**mail._asdict(), "sender": sender, "ends_at": ends_at, "sendings": 1, "created_at": now}
-    try:
-        with db.begin_nested():
-            db.execute(MAILS.insert().values(row))
-    except sa.exc.IntegrityError:
-        return "busy"
-    return "go"
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    for pragma in ("busy_timeout = 5000", "journal_mode = WAL", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    outcome = db.exec_driver_sql(_OUTCOME, (mail.message_id,)).scalar_one()
+    return "busy" if outcome is None else "ended"

@@ -22,7 +22,7 @@ def _mails(shop: RunningShop, email: str) -> dict[str, list[EmailMessage]]:
 
 
 def _kind(subject: str) -> str:
-    for kind in ("confirmed", "Receipt", "on its way", "refund", "cancelled", "did not work"):
+    for kind in ("confirmed", "Receipt", "on its way", "refund", "cancelled", "did not work", "could not be accepted"):
         if kind in subject:
             return kind
     raise AssertionError(f"a mail about what? {subject}")

@@ -1,6 +1,7 @@
 """What every mailer must do, run against each adapter of the port. SES and SMTP have no server here yet."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from serve.notifications.mailer import FolderMailer, Mailer, MailNotSent, MailRejected
+from serve.notifications.mailer import FolderMailer, Mailer, MailNotSent, MailRejected, Outgoing
 
 
 class Inbox:
@@ -31,16 +32,15 @@ def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Inbox:
     return Inbox(FolderMailer(folder), mails)
 
 
-def message(message_id: str = "<one@shop.example>", to: str | None = "Ada Löfgren <ada@example.com>") -> EmailMessage:
+def message(message_id: str = "<one@shop.example>", to: str = "ada@example.com") -> Outgoing:
     made = EmailMessage()
     made["From"] = "Shop <shop@shop.example>"
-    if to is not None:
-        made["To"] = to
+    made["To"] = f"Ada Löfgren <{to}>" if to else ""
     made["Subject"] = "Grüße"
     made["Message-ID"] = message_id
     made.set_content("Zwölf Boxkämpfer\n")
     made.add_alternative("<p>Zwölf</p>\n", subtype="html")
-    return made
+    return Outgoing(message_id, to, made.as_bytes(policy=policy.SMTP))
 
 
 async def test_a_mail_arrives_whole(inbox: Inbox) -> None:
@@ -59,7 +59,7 @@ async def test_a_mail_arrives_whole(inbox: Inbox) -> None:
 
 async def test_a_mail_without_a_reader_is_rejected(inbox: Inbox) -> None:
     with pytest.raises(MailRejected):
-        await inbox.mailer.send(message(to=None))
+        await inbox.mailer.send(message(to=""))
     assert inbox.mails() == []
 
 
@@ -88,3 +88,29 @@ async def test_a_folder_that_is_gone_sends_nothing(tmp_path: Path) -> None:
     (tmp_path / "mail").rmdir()
     with pytest.raises(MailNotSent):
         await mailer.send(message())
+    assert not (tmp_path / "mail").exists()
+
+
+async def test_a_mail_that_cannot_be_written_stops_no_other(tmp_path: Path) -> None:
+    mailer = FolderMailer(tmp_path)
+    mailer.path("<2@x>").mkdir()
+    sendings = (mailer.send(message(f"<{n}@x>")) for n in range(5))
+    results = await asyncio.gather(*sendings, return_exceptions=True)
+    assert [type(result) for result in results] == [MailNotSent if n == 2 else type(None) for n in range(5)]
+    assert sorted(tmp_path.iterdir()) == sorted(mailer.path(f"<{n}@x>") for n in range(5))  # noqa: ASYNC240
+
+
+async def test_old_mails_and_parts_are_forgotten(tmp_path: Path) -> None:
+    mailer = FolderMailer(tmp_path)
+    for name in ("old", "new"):
+        await mailer.send(message(f"<{name}@x>"))
+    for name in ("old.part", "new.part", "old.txt"):
+        (tmp_path / name).touch()
+    for path in (mailer.path("<old@x>"), tmp_path / "old.part", tmp_path / "old.txt"):
+        os.utime(path, (1, 1))
+    assert await mailer.forget(before=1_001) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {  # noqa: ASYNC240
+        mailer.path("<new@x>").name,
+        "new.part",
+        "old.txt",
+    }

@@ -153,7 +153,7 @@ class Letterbox:
         (
             order.OrderRejected(skus=("MUG",), owner="user:ada", contact_id="c1", at=5),
             {},
-            [("order_cancelled", {"reason": "out_of_stock"})],
+            [("order_rejected", {"skus": ("MUG",)})],
         ),
         (
             order.PaymentChanged(status="failed", at=5, code="card_declined"),

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
@@ -10,13 +12,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from pipelines.send_mails import Mail, Template
+from pipelines.send_mails import Facts, Mail, Template
 from serve.gateway.front import Front
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
 from serve.notifications.api import notification_routes
 from serve.notifications.contacts import OrderContacts
-from serve.notifications.mailer import MailNotSent, MailRejected
+from serve.notifications.mailer import MailNotSent, MailRejected, Outgoing
 from serve.notifications.mails import Sender, compose, day, money
 from serve.notifications.service import BeingSent, Contact, Notifications
 from serve.notifications.store import NotificationStore
@@ -27,7 +29,7 @@ from tests.unit.flow_world import HastyClock
 from tests.unit.orders import order_view
 
 SENDER = Sender("Troupe", "shop@troupe.example", "https://troupe.example/")
-FACTS: dict[str, str | int] = {
+FACTS: Facts = {
     "at": 1_772_000_000_000,
     "paid": 2999,
     "carrier": "DHL & Co",
@@ -36,7 +38,29 @@ FACTS: dict[str, str | int] = {
     "left": 2499,
     "reason": "deadline",
     "code": "card_declined",
+    "skus": ("POT-1",),
 }
+
+
+def opened(mail: Outgoing) -> EmailMessage:
+    """As a mail program sees it, which finds nothing wrong with it."""
+    found = message_from_bytes(mail.content.replace(b"\r\n", b"\n"), policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    parts = list(found.walk())
+    assert [part.get_content_type() for part in parts] == ["multipart/alternative", "text/plain", "text/html"]
+    assert all(not part.defects for part in parts)
+    assert found["Message-ID"] == mail.message_id
+    return found
+
+
+def written(template: Template = "receipt", name: str = "Ada", address: tuple[str, ...] = ()) -> EmailMessage:
+    return opened(compose(mail(template), "ada@example.com", name, address, "<m@x>", SENDER, 1_772_000_000_000))
+
+
+def text_of(message: EmailMessage, form: str) -> str:
+    part = message.get_body((form,))
+    assert part is not None
+    return str(part.get_content())
 
 
 class ManualClock(HastyClock):
@@ -60,10 +84,10 @@ class Post:
         self.refuse: Exception | None = None
         self.lose_answer: Exception | None = None
 
-    async def send(self, message: EmailMessage) -> None:
+    async def send(self, mail: Outgoing) -> None:
         if self.refuse is not None:
             raise self.refuse
-        self.taken.append(message)
+        self.taken.append(opened(mail))
         if self.lose_answer is not None:
             raise self.lose_answer
 
@@ -170,18 +194,16 @@ async def test_what_can_never_be_sent_is_not_tried_again(desk: Desk) -> None:
 
 
 async def test_mails_are_paced(desk: Desk) -> None:
-    for n in range(4):
+    """Ten a second are two each fifth of a second."""
+    for n in range(6):
         await desk.service.send(mail(event_id=f"e{n}"))
-    assert desk.clock.slept == pytest.approx([0.1, 0.2, 0.3])
+    assert desk.clock.slept == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.6])
 
 
 @pytest.mark.parametrize("template", get_args(Template))
 def test_every_template_renders_and_escapes(template: Template) -> None:
-    message = compose(mail(template), "ada@example.com", "Ada <i>\r\nBcc: x", ("<b>Oslo</b>",), "<m@x>", SENDER)
-    plain, html = message.get_body(("plain",)), message.get_body(("html",))
-    assert plain is not None
-    assert html is not None
-    page, text = html.get_content(), plain.get_content()
+    message = written(template, "Ada <i>\r\nBcc: x", ("<b>Oslo</b>",))
+    page, text = text_of(message, "html"), text_of(message, "plain")
     assert "Ada &lt;i&gt;" in page
     for markup in ("<i>", "<b>", "<T1>"):
         assert markup not in page
@@ -189,13 +211,15 @@ def test_every_template_renders_and_escapes(template: Template) -> None:
     assert "https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10" in text
     assert message["To"].addresses[0].addr_spec == "ada@example.com"
     assert "Bcc" not in message
-    assert message["Subject"].endswith(("4C1E7F10 did not work", "4C1E7F10", "confirmed", "way", "cancelled"))
+    endings = ("4C1E7F10 did not work", "4C1E7F10", "confirmed", "way", "cancelled", "could not be accepted")
+    assert message["Subject"].endswith(endings)
 
 
 def test_what_a_receipt_says() -> None:
-    plain = compose(mail(), "ada@example.com", "Ada", (), "<m@x>", SENDER).get_body(("plain",))
-    assert plain is not None
-    assert plain.get_content() == (
+    message = written()
+    assert message["Date"].datetime == datetime.fromtimestamp(1_772_000_000, UTC)
+    assert message["From"] == "Troupe <shop@troupe.example>"
+    assert text_of(message, "plain") == (
         "Hello Ada,\n\n"
         "We received 29.99 EUR on 25 February 2026.\n\n"
         "2 x Mug: 10.00 EUR\n"
@@ -206,6 +230,22 @@ def test_what_a_receipt_says() -> None:
         "Order 0B5A4C1E7F10: https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10\n\n"
         "Troupe\n"
     )
+
+
+def test_a_rejected_order_names_what_was_not_there_and_that_nothing_was_charged() -> None:
+    message = written("order_rejected")
+    assert message["Subject"] == "Your order 0B5A4C1E7F10 could not be accepted"
+    assert text_of(message, "plain") == (
+        "Hello Ada,\n\n"
+        "We could not accept your order: not enough is left of\n\n"
+        "1 x <b>Pot</b> & lid\n\n"
+        "Nothing was charged. The items of your order are back in your cart.\n\n"
+        "Order 0B5A4C1E7F10: https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10\n\n"
+        "Troupe\n"
+    )
+    page = text_of(message, "html")
+    assert "<li>1 &#215; &lt;b&gt;Pot&lt;/b&gt; &amp; lid</li>" in page
+    assert "Mug" not in page
 
 
 def test_money_and_days() -> None:
