@@ -17,10 +17,11 @@ from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
 from serve.gateway import logs
 from serve.notifications.contacts import OrderContacts
-from serve.notifications.mailer import FolderMailer
+from serve.notifications.mailer import FolderMailer, Mailer
 from serve.notifications.mails import Sender
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
+from serve.notifications.upkeep import Upkeep
 from serve.orders.store import OrderStore
 from serve.settings import Settings
 from serve.users.store import Store as UserStore
@@ -31,34 +32,44 @@ SENDER_EMAIL = "orders@shop.example"
 LOOK_EVERY = 0.25
 
 
-def notifications_of(settings: Settings, orders: OrderStore, users: UserStore) -> Notifications:
+def notifications_of(
+    settings: Settings, orders: OrderStore, users: UserStore, mailer: Mailer | None = None
+) -> Notifications:
+    """`mailer`: the folder of the settings, unless another is given."""
+
     async def account_email(user_id: str) -> str | None:
         found = await asyncio.to_thread(users.by_id, user_id)
         return None if found is None else found.email
 
     sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url)
     store = NotificationStore(f"sqlite:///{settings.database('notifications')}")
-    return Notifications(store, FolderMailer(settings.mails), OrderContacts(orders, account_email), sender)
+    return Notifications(store, mailer or FolderMailer(settings.mails), OrderContacts(orders, account_email), sender)
 
 
 class Mailing:
-    """The mail flow over its own reading of the journal."""
+    """The mail flow over its own reading of the journal, and the upkeep of what mails need."""
 
     def __init__(self, settings: Settings, journal: SqlJournal) -> None:
         self._orders = OrderStore(f"sqlite:///{settings.database('orders')}")
         users = UserStore(open_engine(settings.database("users")))
-        self._notifications = notifications_of(settings, self._orders, users)
+        self._mails = FolderMailer(settings.mails)
+        self._notifications = notifications_of(settings, self._orders, users, self._mails)
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
         self._runner: FlowRunner | None = None
+        self._tasks = Tasks()
 
     async def start(self, entities: Entities) -> None:
         self._runner = FlowRunner(send_mails(entities, self._notifications), self._log, self._progress)
         await self._runner.start()
+        self._tasks.start(Upkeep(entities, self._orders, self._mails).run(), "upkeep")
 
     async def stop(self) -> None:
+        await self._tasks.close()
         if self._runner is not None:
             await self._runner.stop()
+        await self._mails.close()
+        await self._notifications.close()
         await self._orders.close()
 
 

@@ -1,0 +1,101 @@
+"""The upkeep: contacts without an order and old mails go, now and then, and nothing else does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from actors.runtime.tasks import Tasks
+from serve.notifications import upkeep
+from serve.notifications.upkeep import DAY_MS, EVERY_SECONDS, FIRST_SECONDS, MAIL_DAYS, UNUSED_DAYS, Upkeep
+from serve.orders.schemas import Address, Contact
+from serve.orders.store import OrderStore
+from tests.unit.flow_world import DEADLINE, HastyClock, NotingEntities
+from tests.unit.orders import order_view
+
+NOW = 1_772_000_000_000
+CONTACT = Contact("ada@example.com", Address("Ada", "1 Square", "London", "SW1", "GB"))
+
+
+class StandingClock(HastyClock):
+    """Sleeps of the upkeep end when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wake = asyncio.Semaphore(0)
+        self.asleep = asyncio.Event()
+
+    def wall(self) -> int:
+        return NOW
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.asleep.set()
+        await self.wake.acquire()
+
+
+class Folder:
+    def __init__(self) -> None:
+        self.forgotten: list[int] = []
+        self.hangs = False
+        self.fails = False
+
+    async def forget(self, before: int) -> int:
+        self.forgotten.append(before)
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.fails:
+            raise OSError("no folder")
+        return 1
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[OrderStore]:
+    made = OrderStore(f"sqlite:///{tmp_path / 'orders.db'}")
+    yield made
+    await made.close()
+
+
+async def test_only_old_contacts_of_orders_that_never_were_go(
+    store: OrderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "CONTACTS_AT_ONCE", 2)
+    old = NOW - UNUSED_DAYS * DAY_MS - 1
+    ages = {"listed": old, "unlisted": old, "never1": old, "never2": old, "never3": old, "young": old + 1}
+    for name, created_at in ages.items():
+        await store.keep_contact(f"c-{name}", name, "user:ada", CONTACT, created_at)
+    await store.note_order("listed", "user:ada", old, "placed", 1, "EUR", 1)
+    entities = NotingEntities({("order", "unlisted"): order_view(id="unlisted")})
+    folder = Folder()
+    await Upkeep(entities, store, folder, clock=StandingClock()).once()
+    left = {name for name in ages if await store.contact(f"c-{name}") is not None}
+    assert left == {"listed", "unlisted", "young"}
+    assert {entity for _, entity, _ in entities.reads} == {"unlisted", "never1", "never2", "never3"}
+    assert folder.forgotten == [NOW - MAIL_DAYS * DAY_MS]
+
+
+async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
+    store: OrderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "DEADLINE_SECONDS", 0.05)
+    clock, folder, tasks = StandingClock(), Folder(), Tasks()
+    tasks.start(Upkeep(NotingEntities(), store, folder, clock=clock).run(), "upkeep")
+
+    async def round_ended() -> None:
+        clock.asleep.clear()
+        clock.wake.release()
+        await clock.asleep.wait()
+
+    async with asyncio.timeout(DEADLINE):
+        await clock.asleep.wait()
+        folder.fails = True
+        await round_ended()
+        folder.hangs = True
+        await round_ended()
+        folder.hangs = folder.fails = False
+        await round_ended()
+        assert clock.slept == [FIRST_SECONDS, EVERY_SECONDS, EVERY_SECONDS, EVERY_SECONDS]
+        assert len(folder.forgotten) == 3
+        await tasks.close()
+    assert len(tasks) == 0
