@@ -91,6 +91,8 @@ class Cluster:
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
             "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
             "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "5",
+            # uvicorn would believe each loopback hop in X-Forwarded-For, also one that a client wrote: the front looks
+            "FORWARDED_ALLOW_IPS": "",
         }
 
     def _haproxy_folder(self) -> str:

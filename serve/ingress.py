@@ -3,6 +3,9 @@
 Serve lets HAProxy answer 404 to every path that belongs to no application. All paths belong to the shop, so that only
 happens while it is not there yet, or while the process that tells HAProxy of it starts anew: a client that repeats its
 request after a crash would be told that there is no such thing, and give up. What is true is "try again soon".
+
+Serve also opens HAProxy's pages about itself to every network, and does not tell the shop who called: here they are for
+this machine only, and X-Forwarded-For ends with the caller's address, whatever the caller wrote there.
 """
 
 import importlib
@@ -19,11 +22,21 @@ OURS = (
     '"code":"unavailable","detail":"The shop is about to open; please try again."}\''
 )
 
+# A file may come twice, for a check and to be used: what is mended must stay as it is.
+MENDING = f"""\
+s|{SERVES_ANSWER}|{OURS}|
+/^frontend prometheus/,/^frontend http_frontend/s|bind :|bind 127.0.0.1:|
+/^listen stats/,$s|bind \\*:|bind 127.0.0.1:|
+/^    option forwardfor$/d
+/^    option httplog$/a\\
+    option forwardfor
+"""
+
 
 def haproxy(folder: Path) -> Path:
     """A program in `folder` that mends the configuration and becomes HAProxy. Raises CannotStart if there is none."""
     mending = folder / "mending.sed"
-    mending.write_text(f"s|{SERVES_ANSWER}|{OURS}|\n")
+    mending.write_text(MENDING)
     program = folder / "haproxy"
     program.write_text(
         "#!/bin/sh\n"

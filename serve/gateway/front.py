@@ -117,7 +117,8 @@ class Front:
             elif name == b"authorization":
                 token = value
             elif name == b"x-forwarded-for":
-                forwarded = value
+                # Each proxy may add a line of its own; together they are one list.
+                forwarded = value if forwarded is None else forwarded + b", " + value
         call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded, self._tells_id)
         marker = request_ids.current.set(call.request_id)
         try:

@@ -10,6 +10,9 @@ from typing import NamedTuple, Protocol
 from serve.gateway import clock
 from serve.gateway.problems import Problem
 
+# What is longer is no address, and must not be remembered for long.
+LONGEST_ADDRESS = 64
+
 
 class Limit(NamedTuple):
     """`burst` calls at once, filled up again at `per_minute`. `group` names the bucket."""
@@ -81,29 +84,40 @@ class InProcessLimits:
         return Verdict(allowed, limit.burst, int(left), max(1, math.ceil(missing / rate)))
 
 
+class _Hop(NamedTuple):
+    address: str
+    trusted: bool
+    loopback: bool
+
+
 class Addresses:
-    """Finds the address of a caller behind proxies that are trusted to say it."""
+    """Finds the address of a caller behind the shop's own balancer, and proxies that are `trusted` to say it."""
 
     def __init__(self, trusted: Sequence[str] = ()) -> None:
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in trusted]
         # Parsing addresses would cost more than everything else that is done to an anonymous request.
-        self.of = lru_cache(10_000)(self._of)
+        self._hop = lru_cache(10_000)(self._look)
 
-    def _is_trusted(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        return any(address in network for network in self._trusted)
-
-    def _of(self, peer: str, forwarded_for: str | None) -> str | None:
+    def of(self, peer: str, forwarded_for: str | None) -> str | None:
         """The nearest address that is not a trusted proxy's; None when it tells nothing about the caller.
 
-        Serve's own proxy stands on this machine and adds no X-Forwarded-For, so behind it everyone comes from
-        the loopback address: one bucket for all of them would let one caller lock out the others.
+        Serve's balancer stands on this machine and says last in X-Forwarded-For who called it: that is believed, and
+        what stands before it only if a trusted proxy said so, since callers may write there what they like. A caller
+        from the loopback address may be a proxy that nobody named: one bucket for all behind it would let one of them
+        lock out the others, so it tells nothing.
         """
-        hops = [peer, *reversed([h.strip() for h in (forwarded_for or "").split(",") if h.strip()])]
-        for hop in hops:
-            try:
-                address = ipaddress.ip_address(hop)
-            except ValueError:
-                return None
-            if not self._is_trusted(address):
-                return None if address.is_loopback else str(address)
+        hop, left, from_balancer = peer, forwarded_for or "", bool(forwarded_for)
+        while (found := self._hop(hop) if len(hop) <= LONGEST_ADDRESS else None) is not None:
+            if not (found.trusted or (from_balancer and found.loopback)):
+                return None if found.loopback else found.address
+            left, _, hop = left.rstrip(", ").rpartition(",")
+            hop, from_balancer = hop.strip(), False
         return None
+
+    def _look(self, hop: str) -> _Hop | None:
+        try:
+            address = ipaddress.ip_address(hop)
+        except ValueError:
+            return None
+        trusted = any(address in network for network in self._trusted)
+        return _Hop(str(address), trusted, address.is_loopback)

@@ -1,7 +1,11 @@
 """Token buckets, and whose address counts."""
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from serve.gateway.front import Front, Limits
+from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit, Verdict
 
 LIMIT = Limit("log-in", per_minute=30, burst=3)
@@ -69,11 +73,48 @@ def test_a_refusal_says_when() -> None:
         (("10.0.0.0/8",), "10.1.1.1", "1.2.3.4, 198.51.100.1, 10.2.2.2", "198.51.100.1"),
         (("10.0.0.0/8",), "10.1.1.1", None, None),
         (("10.0.0.0/8",), "10.1.1.1", "nonsense", None),
-        ((), "127.0.0.1", "198.51.100.1", None),
-        (("127.0.0.0/8",), "127.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ((), "127.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ((), "127.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),
+        ((), "127.0.0.1", "1.2.3.4, 127.0.0.1", None),
+        ((), "127.0.0.1", "1.2.3.4, ::1", None),
+        ((), "127.0.0.1", "1.2.3.4, 10.0.0.1", "10.0.0.1"),
+        (("10.0.0.0/8",), "127.0.0.1", "1.2.3.4, 198.51.100.1, 10.0.0.1", "198.51.100.1"),
+        (("127.0.0.0/8",), "127.0.0.1", "198.51.100.1, 127.0.0.1", "198.51.100.1"),
+        ((), "127.0.0.1", None, None),
         ((), "::1", None, None),
         ((), "", None, None),
     ],
 )
 def test_whose_address_counts(trusted: tuple[str, ...], peer: str, forwarded: str | None, found: str | None) -> None:
     assert Addresses(trusted).of(peer, forwarded) == found
+
+
+async def test_an_address_that_a_client_made_up_is_not_believed() -> None:
+    limits = Limits(InProcessLimits(now=Time()), Limit("all", per_minute=1, burst=1))
+    front = Front(FastAPI(), [_routes()], limits=limits)
+    # What the balancer adds comes in a line of its own, behind those that the client sent.
+    seen = [
+        await _status(front, "127.0.0.1", "1.1.1.1", "203.0.113.9"),
+        await _status(front, "127.0.0.1", "2.2.2.2", "203.0.113.9"),
+        await _status(front, "127.0.0.1", "203.0.113.9", "203.0.113.10"),
+        await _status(front, "203.0.113.11", "3.3.3.3"),
+        await _status(front, "203.0.113.11", "4.4.4.4"),
+    ]
+    assert seen == [200, 429, 200, 200, 429]
+
+
+def _routes() -> Routes:
+    routes = Routes()
+
+    @routes.get("/api/thing", summary="A thing")
+    async def thing(_: Request) -> Response:
+        return json({})
+
+    return routes
+
+
+async def _status(front: Front, peer: str, *forwarded: str) -> int:
+    headers = [("X-Forwarded-For", line) for line in forwarded]
+    transport = httpx.ASGITransport(front, client=(peer, 5000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        return (await http.get("/api/thing", headers=headers)).status_code
