@@ -105,11 +105,12 @@ class FlowRunner:
 
     async def _read_all(self) -> None:
         failures = 0
+        more = True
         while True:
             try:
-                batch = await self._log.read(self._read_to, self._limits.batch)
-                if not batch:
+                if not more:
                     await self._log.wait(self._read_to, SAVE_SECONDS)
+                batch = await self._log.read(self._read_to, self._limits.batch)
                 failures = 0
             except Exception:
                 log.warning("flow %s: the event log cannot be read", self.flow.name, exc_info=True)
@@ -123,6 +124,7 @@ class FlowRunner:
                     await self._admit(happened, event)
             if batch:
                 self._read_to = batch[-1].position
+            more = len(batch) >= self._limits.batch
             self._moved.set()
 
     async def _admit(self, happened: Happened, event: Any) -> None:

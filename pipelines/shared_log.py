@@ -2,7 +2,6 @@
 
 import asyncio
 from bisect import bisect_right
-from contextlib import suppress
 from operator import attrgetter
 
 from pipelines.log.base import EventLog, Happened
@@ -23,6 +22,8 @@ class SharedLog:
         self._waiting: asyncio.Task[None] | None = None
 
     async def read(self, after: int, limit: int) -> list[Happened]:
+        if self._after <= after < self._to:
+            return self._piece(after, limit)
         async with self._reading:
             if after < self._after:
                 return await self._inner.read(after, limit)
@@ -55,10 +56,8 @@ class SharedLog:
             return
         if self._waiting is None or self._waiting.done():
             self._waiting = asyncio.create_task(self._inner.wait(self._to, seconds), name="event-log-wait")
-        # Shielded: a flow that stops must not end the wait of the others.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.shield(self._waiting)
+        # A flow that stops, or waits no longer, must not end the wait of the others; this leaves it alone.
+        await asyncio.wait([self._waiting], timeout=seconds)
 
     async def close(self) -> None:
         """End the wait that is under way; the inner log is its owner's to close."""
