@@ -39,6 +39,25 @@ async def test_the_outcome_of_a_write_is_unknown_and_it_may_come_again(
     assert said(await journal.write([record(1), record(2)])) == ["Committed", "Committed"]
 
 
+async def test_a_refusal_that_no_key_explains_is_unknown_and_said(
+    journal: SqlJournal, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await journal.write([record(1)])
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        connection.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON records WHEN NEW.seq = 2 AND NEW.shard = 0 "
+            "BEGIN SELECT RAISE(ABORT, 'not today'); END"
+        )
+        async with asyncio.timeout(10):
+            told = await journal.write([record(2), record(3), record(1, shard=1, entity="b"), record(1)])
+        assert said(told) == ["Unknown", "Unknown", "Unknown", "Conflict"]
+        (line,) = caplog.records
+        assert (line.levelname, line.name) == ("ERROR", "troupe.journal")
+        assert "not today" in caplog.text
+        connection.execute("DROP TRIGGER no")
+    assert said(await journal.write([record(2), record(3)])) == ["Committed", "Committed"]
+
+
 async def test_everything_else_that_writes_says_so(journal: SqlJournal, lock: sqlite3.Connection) -> None:
     row = ShardRow("k", 0, 0, "", 0, b"")
     for call in (
