@@ -160,11 +160,3 @@ async def test_owners_that_are_long_dead_are_forgotten(tmp_path: Path) -> None:
         assert database.execute("SELECT owner FROM leases").fetchall() == [("alive",)]
         assert database.execute("SELECT owner FROM revocations").fetchall() == [("alive",)]
     await journal.close()
-
-
-async def test_a_refusal_that_no_key_explains_is_no_endless_search(journal: SqlJournal, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "journal.db")) as somebody:
-        somebody.execute("CREATE TRIGGER no BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'no'); END")
-        assert said(await journal.write([record(1), record(2)])) == ["Unknown", "Unknown"]
-        somebody.execute("DROP TRIGGER no")
-    assert said(await journal.write([record(1), record(2)])) == ["Committed", "Committed"]
