@@ -1,0 +1,107 @@
+"""The event log of a service that is tables: its outbox, written in the transaction of what happened.
+
+In the embedded profile the outbox is the log: nothing is relayed, nothing deleted. That needs positions that become
+visible in their order, as those of SQLite do, where only one transaction writes at a time.
+"""
+
+import asyncio
+
+import sqlalchemy as sa
+
+from actors.decision import Message
+from actors.runtime.wire import encode
+from pipelines.log.base import Happened
+
+# Other processes write into the same outbox: what they wrote is seen by looking.
+LOOK_EVERY = 0.1
+
+
+def outbox_table(metadata: sa.MetaData) -> sa.Table:
+    """The outbox of a service's database."""
+    return sa.Table(
+        "outbox",
+        metadata,
+        sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("entity", sa.String(128), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("event", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("kind", "entity", "version", "number"),
+        sqlite_autoincrement=True,
+    )
+
+
+def put(
+    connection: sa.Connection,
+    outbox: sa.Table,
+    kind: str,
+    entity: str,
+    version: int,
+    events: tuple[Message, ...],
+    at: int,
+) -> None:
+    """Writes what happened to a row that has this version from now on. `at`: UTC in milliseconds.
+
+    The row must be locked, so that nobody else writes events of this version; an entity has only one step a version.
+    """
+    rows = [
+        {
+            "kind": kind,
+            "entity": entity,
+            "version": version,
+            "number": number,
+            "at": at,
+            "event": encode(event),
+        }
+        for number, event in enumerate(events)
+    ]
+    if rows:
+        connection.execute(outbox.insert(), rows)
+
+
+class OutboxLog:
+    """Implements `EventLog` over one outbox."""
+
+    def __init__(self, engine: sa.Engine, outbox: sa.Table, look_every: float = LOOK_EVERY) -> None:
+        self._engine = engine
+        self._outbox = outbox
+        self._look_every = look_every
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        """As `EventLog.read`. Raises what SQLAlchemy raises."""
+        return await asyncio.to_thread(self._read, after, limit)
+
+    def _read(self, after: int, limit: int) -> list[Happened]:
+        columns = self._outbox.c
+        query = (
+            sa.select(
+                columns.position,
+                columns.kind,
+                columns.entity,
+                columns.version,
+                columns.number,
+                columns.at,
+                columns.event,
+            )
+            .where(columns.position > after)
+            .order_by(columns.position)
+            .limit(limit)
+        )
+        with self._engine.connect() as connection:
+            return [Happened(*row) for row in connection.execute(query)]
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """As `EventLog.wait`."""
+        until = asyncio.get_running_loop().time() + seconds
+        while not await asyncio.to_thread(self._grown, after):
+            left = until - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, self._look_every))
+
+    def _grown(self, after: int) -> bool:
+        query = sa.select(sa.func.max(self._outbox.c.position))
+        with self._engine.connect() as connection:
+            return (connection.execute(query).scalar() or 0) > after
