@@ -13,12 +13,16 @@ T = TypeVar("T")
 
 
 class DeadLetter(NamedTuple):
-    """An event that a flow gave up on, or that stands behind one. `wanted`: somebody asked for another try."""
+    """An event that a flow gave up on, or that stands behind one. `wanted`: somebody asked for another try.
+
+    `attempts`: how often it failed for a reason that does not pass; 0 for one that was never tried.
+    """
 
     happened: Happened
     error: str
     buried_at: int
     wanted: bool = False
+    attempts: int = 0
 
 
 class Reached(NamedTuple):
@@ -42,7 +46,7 @@ class Progress(Protocol):
         ...
 
     async def bury(self, flow: str, letter: DeadLetter) -> None:
-        """Once by event id; a repetition changes nothing."""
+        """Once by event id; a repetition renews the error, ends that it is wanted and adds its attempts."""
         ...
 
     async def wanted(self, flow: str, ordered: bool) -> list[DeadLetter]:
@@ -86,6 +90,7 @@ DEAD_LETTERS = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("buried_at", sa.BigInteger, nullable=False),
     sa.Column("wanted", sa.Boolean, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
 )
 
 
@@ -97,6 +102,7 @@ class SqlProgress:
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         METADATA.create_all(self._engine)
+        self._add_attempts()
 
     async def load(self, flow: str) -> Reached:
         return await asyncio.to_thread(self._load, flow)
@@ -119,6 +125,12 @@ class SqlProgress:
         """All dead letters of a flow, for people."""
         return await asyncio.to_thread(self._letters, flow)
 
+    async def all_letters(self) -> list[tuple[str, DeadLetter]]:
+        """Those of all flows, each with the name of its flow."""
+        flows = sa.select(DEAD_LETTERS.c.flow).distinct().order_by(DEAD_LETTERS.c.flow)
+        names = await self._write(lambda db: list(db.scalars(flows)))
+        return [(name, letter) for name in names for letter in await self.letters(name)]
+
     async def exhume(self, flow: str, event_id: str) -> None:
         where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == event_id)
         await self._write(lambda db: db.execute(DEAD_LETTERS.delete().where(where)))
@@ -130,6 +142,16 @@ class SqlProgress:
             where &= DEAD_LETTERS.c.entity == entity
         return await self._write(lambda db: db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount)
 
+    async def want_beside(self, flow: str, event_id: str) -> int:
+        """Ask for another try of all letters of the entity that this event is of; how many there are.
+
+        They go in order, so none can go without those before it. 0 if the event is no dead letter.
+        """
+        mine = DEAD_LETTERS.alias()
+        same = sa.select(mine.c.kind, mine.c.entity).where(mine.c.flow == flow, mine.c.event_id == event_id)
+        where = (DEAD_LETTERS.c.flow == flow) & sa.tuple_(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).in_(same)
+        return await self._write(lambda db: db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 
@@ -139,6 +161,23 @@ class SqlProgress:
                 return work(db)
 
         return await asyncio.to_thread(transaction)
+
+    def _add_attempts(self) -> None:
+        """To a table from before they were counted."""
+
+        def missing() -> bool:
+            columns = sa.inspect(self._engine).get_columns(DEAD_LETTERS.name)
+            return all(column["name"] != "attempts" for column in columns)
+
+        if not missing():
+            return
+        try:
+            with self._engine.begin() as db:
+                db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
+        except sa.exc.OperationalError:
+            # Several processes open this database when a shop starts: another may have been first.
+            if missing():
+                raise
 
     def _load(self, flow: str) -> Reached:
         letters = sa.select(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).where(DEAD_LETTERS.c.flow == flow).distinct()
@@ -184,13 +223,16 @@ class SqlProgress:
             "error": letter.error[:2000],
             "buried_at": letter.buried_at,
             "wanted": letter.wanted,
+            "attempts": letter.attempts,
         }
         where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == happened.id)
         with self._engine.begin() as db:
             if db.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS).where(where)) == 0:
                 db.execute(DEAD_LETTERS.insert().values(**row))
             elif not letter.wanted:
-                db.execute(DEAD_LETTERS.update().where(where).values(error=letter.error[:2000], wanted=False))
+                attempts = DEAD_LETTERS.c.attempts + letter.attempts
+                renewed = {"error": letter.error[:2000], "wanted": False, "attempts": attempts}
+                db.execute(DEAD_LETTERS.update().where(where).values(**renewed))
 
     def _letters(self, flow: str) -> list[DeadLetter]:
         query = (
@@ -214,4 +256,4 @@ def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 def _letter(row: sa.Row[tuple[object, ...]]) -> DeadLetter:
     happened = Happened(row.position, row.kind, row.entity, row.version, row.place, row.at, row.event)
-    return DeadLetter(happened, row.error, row.buried_at, row.wanted)
+    return DeadLetter(happened, row.error, row.buried_at, row.wanted, row.attempts)

@@ -34,6 +34,11 @@ Key = tuple[str, str]
 Place = tuple[int, int]
 
 
+class _Failed(NamedTuple):
+    error: Exception
+    attempts: int
+
+
 class _Job(NamedTuple):
     happened: Happened
     event: Any
@@ -160,8 +165,8 @@ class FlowRunner:
         entity = (happened.kind, happened.entity)
         if self.flow.ordered and entity in self._letters:
             await self._bury(happened, "stands behind an earlier dead letter", wanted=key in self._replaying)
-        elif (error := await self._try(job)) is not None:
-            await self._bury(happened, f"{type(error).__name__}: {error}")
+        elif (failed := await self._try(job)) is not None:
+            await self._bury(happened, f"{type(failed.error).__name__}: {failed.error}", attempts=failed.attempts)
         del self._open[_place(happened)]
         self._ahead[_place(happened)] = happened
         self._unsaved += 1
@@ -174,10 +179,12 @@ class FlowRunner:
         """The letters of an entity in order; at the first that fails again the rest stays buried too."""
         happened = job.happened
         entity = (happened.kind, happened.entity)
-        error = await self._try(job) if key in self._replaying else RuntimeError("an earlier letter failed again")
-        if error is not None:
+        earlier = _Failed(RuntimeError("an earlier letter failed again"), 0)
+        failed = await self._try(job) if key in self._replaying else earlier
+        if failed is not None:
             self._replaying.discard(key)
-            await self._persist(lambda: self._progress.bury(self.flow.name, self._letter(happened, repr(error))))
+            letter = self._letter(happened, repr(failed.error), attempts=failed.attempts)
+            await self._persist(lambda: self._progress.bury(self.flow.name, letter))
             return
         await self._persist(lambda: self._progress.exhume(self.flow.name, happened.id))
         if not any(other.letter for other in self._chains[key]):
@@ -191,10 +198,10 @@ class FlowRunner:
         if entity not in (await self._progress.load(self.flow.name)).blocked:
             self._letters.pop(entity, None)
 
-    async def _try(self, job: _Job) -> Exception | None:
+    async def _try(self, job: _Job) -> _Failed | None:
         """None once handled; the last error if it never will be."""
         if isinstance(job.event, Exception):
-            return job.event
+            return _Failed(job.event, 1)
         rounds = failures = 0
         while True:
             try:
@@ -205,7 +212,7 @@ class FlowRunner:
             except Exception as error:
                 failures += 1
                 if failures >= self._limits.tries:
-                    return error
+                    return _Failed(error, failures)
                 log.warning("flow %s: %s failed", self.flow.name, job.happened.id, exc_info=True)
             else:
                 return None
@@ -213,13 +220,14 @@ class FlowRunner:
             await self._clock.sleep(_pause(rounds))
             rounds += 1
 
-    def _letter(self, happened: Happened, error: str, wanted: bool = False) -> DeadLetter:
-        return DeadLetter(happened, error, self._clock.wall(), wanted)
+    def _letter(self, happened: Happened, error: str, wanted: bool = False, attempts: int = 0) -> DeadLetter:
+        return DeadLetter(happened, error, self._clock.wall(), wanted, attempts)
 
-    async def _bury(self, happened: Happened, error: str, wanted: bool = False) -> None:
+    async def _bury(self, happened: Happened, error: str, wanted: bool = False, attempts: int = 0) -> None:
         log.error("flow %s: %s is a dead letter: %s", self.flow.name, happened.id, error)
         self._letters[(happened.kind, happened.entity)] = 1
-        await self._persist(lambda: self._progress.bury(self.flow.name, self._letter(happened, error, wanted)))
+        letter = self._letter(happened, error, wanted, attempts)
+        await self._persist(lambda: self._progress.bury(self.flow.name, letter))
         metrics.DEAD_LETTERS.labels(self.flow.name).inc()
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:

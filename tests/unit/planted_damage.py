@@ -268,7 +268,7 @@ STOCK_AND_ORDERS: list[tuple[str, Damage, str]] = [
         sql(
             "flows",
             f"INSERT INTO dead_letters VALUES ('settle_orders', 'payment/{PAID}/3/0', 1, 'payment', '{PAID}', 3, 0, 1, "
-            "x'', 'Boom', 1, 0)",
+            "x'', 'Boom', 1, 0, 8)",
         ),
         f"The flow settle_orders has given up on event payment/{PAID}/3/0: Boom.",
     ),

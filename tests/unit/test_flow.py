@@ -1,8 +1,9 @@
 """The runner of flows: order, retries, dead letters, progress."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,40 @@ async def test_a_later_letter_is_never_replayed_before_the_first(world: World) -
         await world.progress.bury("test", DeadLetter(happened, "x", 0, wanted))
     assert await world.progress.wanted("test", True) == []
     assert [letter.happened.version for letter in await world.progress.wanted("test", False)] == [2]
+
+
+async def test_a_letter_knows_how_often_its_event_was_tried(world: World) -> None:
+    world.broken = {("a", 1)}
+    world.log.append("clock", "a", 1, Ticked(1))
+    world.log.append("clock", "a", 2, Ticked(2))
+    await world.pass_through(world.flow(tries=3))
+    assert [letter.attempts for letter in await world.progress.letters("test")] == [3, 0]
+    await world.progress.want("test")
+    async with world.running(world.flow(tries=2)), asyncio.timeout(DEADLINE):
+        while any(letter.wanted for letter in await world.progress.letters("test")):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert [letter.attempts for letter in await world.progress.letters("test")] == [5, 0]
+
+
+async def test_letters_from_before_attempts_were_counted_are_kept(world: World, tmp_path: Path) -> None:
+    await world.progress.bury("test", DeadLetter(Happened(1, "clock", "a", 1, 0, 0, b""), "x", 7, attempts=8))
+    with closing(sqlite3.connect(tmp_path / "flows.db")) as database:
+        database.execute("ALTER TABLE dead_letters DROP COLUMN attempts")
+    for _ in range(2):
+        later = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
+        assert [(one.error, one.attempts) for one in await later.letters("test")] == [("x", 0)]
+        await later.close()
+
+
+async def test_wanted_beside_an_event_are_the_letters_of_its_entity(world: World) -> None:
+    for entity, version in (("a", 1), ("a", 2), ("b", 1)):
+        await world.progress.bury("test", DeadLetter(Happened(version, "clock", entity, version, 0, 0, b""), "x", 0))
+        await world.progress.bury("other", DeadLetter(Happened(version, "clock", entity, version, 0, 0, b""), "x", 0))
+    await world.progress.bury("test", DeadLetter(Happened(9, "watch", "a", 1, 0, 0, b""), "x", 0))
+    assert await world.progress.want_beside("test", "clock/a/2/0") == 2
+    assert await world.progress.want_beside("test", "clock/c/1/0") == 0
+    found = [(flow, one.happened.id) for flow, one in await world.progress.all_letters() if one.wanted]
+    assert found == [("test", "clock/a/1/0"), ("test", "clock/a/2/0")]
 
 
 async def test_without_order_a_dead_letter_holds_up_nothing(world: World) -> None:
