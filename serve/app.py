@@ -34,6 +34,16 @@ def build_front(settings: Settings) -> Front:
     return front_of(shop, way.start, tasks.close, (host_routes(),))
 
 
+def build_services(settings: Settings) -> Front:
+    """For a replica of some services without entities: nothing of Ray's is called but the gateway, if it is theirs."""
+    client = gateway_client(gateway(settings, NAMESPACE)) if "payments" in settings.services else None
+
+    async def nothing() -> None:
+        pass
+
+    return front_of(Shop(settings, None, client), nothing, nothing)
+
+
 def build_whole(settings: Settings) -> Front:
     """For the one replica that runs its entities itself: no calls between processes, but one core is the limit."""
     clock, entropy = SystemClock(), SystemEntropy()
@@ -73,6 +83,8 @@ class Replica:
 
     def __serve_build_asgi_app__(self) -> Front:
         settings = Settings.unpacked(self._packed)
+        if "entities" not in settings.services:
+            return build_services(settings)
         return build_whole(settings) if settings.hosts == 0 else build_front(settings)
 
 

@@ -1,107 +1,119 @@
 """What answers HTTP: the settings become adapters, services and one ASGI application."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
 
 from fastapi import FastAPI
+from sqlalchemy import Engine, text
 
 from actors.pricing import Shipping
 from actors.runtime.ports import Entities
-from serve.carts.admin_api import admin_cart_routes
-from serve.carts.api import cart_routes
 from serve.carts.seen import SeenSkus
-from serve.carts.service import Carts
 from serve.carts.terms import ShopTerms
-from serve.catalog.api import catalog_routes
 from serve.catalog.prices import Prices
 from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
 from serve.gateway.front import Front, Limits
+from serve.gateway.health import Health, Port, health_of
 from serve.gateway.keys import Keys
 from serve.gateway.lean import Routes
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
-from serve.mailing import notifications_of
-from serve.notifications.api import notification_routes
-from serve.orders.admin_api import admin_order_routes
-from serve.orders.api import order_routes
-from serve.orders.service import Deadlines, Orders
-from serve.orders.stock import Stock
+from serve.lacking import NoEntities, no_gateway
 from serve.orders.store import OrderStore
-from serve.orders.waiters import Waiters
-from serve.payments.api import payment_routes
 from serve.payments.gateway.client import GatewayClient
-from serve.payments.gateway.pages import page_routes
-from serve.payments.service import Payments
+from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
-from serve.users.api import STRICT_LIMITS, router
 from serve.users.service import Users
-from serve.users.store import Store as UserStore
 from serve.users.store import open_engine
 
 Lifetime = Callable[[], Awaitable[None]]
 
+READY_SECONDS = 3.0
+NOT_HERE = "does not run here"
+
 
 class Shop:
-    """The services of one process, over one way to the entities."""
+    """What the services of one process stand on; `settings.services` says which those are.
 
-    def __init__(self, settings: Settings, entities: Entities, gateway: GatewayClient) -> None:
+    Databases are opened by the first that needs them. Where there are no entities (no hosts) or no gateway, what
+    needs them answers `service_unavailable`.
+    """
+
+    def __init__(
+        self, settings: Settings, entities: Entities | None = None, gateway: GatewayClient | None = None
+    ) -> None:
         self.settings = settings
-        self.entities = entities
-        self.gateway = gateway
-        self._engine = open_engine(settings.database("users"))
-        self.keys = Keys(self._engine)
+        self.entities: Entities = entities or NoEntities()
+        self.gateway = gateway or no_gateway()
+        self.users_engine = open_engine(settings.database("users"))
+        self.keys = Keys(self.users_engine)
         self.tokens = Tokens(self.keys, access_seconds=settings.access_token_seconds, guest_days=settings.guest_days)
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
         self.users = Users(
-            self._engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
+            self.users_engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
         )
-        self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
-        self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
+        self.seen = SeenSkus()
+        self.terms = terms_of(settings)
 
-    def routes(self) -> list[Routes]:
-        settings, entities = self.settings, self.entities
-        prices, seen, terms = Prices(self.catalog), SeenSkus(), terms_of(settings)
-        waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
-        deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
-        orders = Orders(entities, self.orders_store, prices, terms, seen, waiters, deadlines=deadlines)
-        carts = Carts(entities, prices, terms, self.tokens, seen)
-        secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
-        return [
-            cart_routes(carts),
-            admin_cart_routes(carts),
-            order_routes(orders, entities, streams),
-            admin_order_routes(orders, Stock(entities, prices)),
-            catalog_routes(self.catalog),
-            payment_routes(Payments(entities, [secret] if secret else [])),
-            page_routes(self.gateway),
-            notification_routes(notifications_of(settings, self.orders_store, UserStore(self._engine))),
-        ]
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(f"sqlite:///{self.settings.database('catalog')}", currency=self.settings.currency)
 
-    async def ready(self) -> dict[str, str]:
-        """Looks at what a checkout needs."""
-        parts = {}
-        looks: dict[str, Awaitable[object]] = {
-            "entities": self.entities.read("stock", "-ready-", seconds=3.0),
-            "catalog": self.catalog.categories(),
-            "orders": self.orders_store.ready(),
+    @cached_property
+    def prices(self) -> Prices:
+        return Prices(self.catalog)
+
+    @cached_property
+    def orders_store(self) -> OrderStore:
+        return OrderStore(f"sqlite:///{self.settings.database('orders')}")
+
+    def served(self) -> list[Served]:
+        """What each of the chosen services answers."""
+        return [BUILDERS[name](self) for name in self.settings.services if name in BUILDERS]
+
+    def ports(self) -> dict[str, Port]:
+        """What is looked at to say whether the shop is ready, by the service that it belongs to."""
+        return {
+            "entities": Port(lambda: self.entities.read("stock", "-ready-", seconds=READY_SECONDS)),
+            "catalog": Port(lambda: self.catalog.categories()),
+            "orders": Port(lambda: self.orders_store.ready()),
+            "users": Port(lambda: asyncio.to_thread(_answers, self.users_engine)),
+            "payments": Port(lambda: self.gateway.look_up("-ready-", seconds=READY_SECONDS)),
+            "notifications": Port(lambda: asyncio.to_thread(_takes_files, self.settings.mails), needed=False),
         }
-        for name, look in looks.items():
-            try:
-                await look
-                parts[name] = "ok"
-            except Exception as error:
-                parts[name] = f"{type(error).__name__}"
-        return parts
+
+    async def ready(self) -> Health:
+        """What does not run in this process is named, and counts nothing."""
+        ports = self.ports()
+        here = {name: port for name, port in ports.items() if name in self.settings.services}
+        found = await health_of(here, READY_SECONDS)
+        return Health(found.ready, {**dict.fromkeys(ports, NOT_HERE), **found.parts})
 
     async def close(self) -> None:
         await self.gateway.close()
-        await self.orders_store.close()
-        await self.catalog.close()
-        await asyncio.to_thread(self._engine.dispose)
+        for made in ("orders_store", "catalog"):
+            if made in vars(self):
+                await vars(self)[made].close()
+        await asyncio.to_thread(self.users_engine.dispose)
+
+
+def _answers(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _takes_files(folder: Path) -> None:
+    """Raises OSError when mails cannot be written there."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there} cannot be written to")
 
 
 def terms_of(settings: Settings) -> ShopTerms:
@@ -124,18 +136,28 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         telemetry.stop()
 
     app = FastAPI(title="Troupe", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(router(shop.users, shop.keys))
+    served = shop.served()
+    for one in served:
+        for router in one.routers:
+            app.include_router(router)
     limits = None
     if settings.rate_limits:
         default = Limit("default", settings.rate_per_minute, settings.rate_burst)
-        limits = Limits(shop.limiter, default, STRICT_LIMITS)
+        limits = Limits(shop.limiter, default, {key: limit for one in served for key, limit in one.strict.items()})
     return Front(
         app,
-        [*shop.routes(), *more],
+        [*(routes for one in served for routes in one.routes), *more],
         tokens=shop.tokens,
         limits=limits,
         addresses=Addresses(settings.trusted_proxies),
         ready=shop.ready,
         metrics=settings.metrics,
         behind_serve=True,
+        elsewhere=lambda path: _absent(settings, path),
     )
+
+
+def _absent(settings: Settings, path: str) -> str | None:
+    """The service that a path belongs to, if it does not run in this process."""
+    service = service_of(path)
+    return None if service in settings.services else service

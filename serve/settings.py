@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_origin
+from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import pydantic
 import pydantic_settings
@@ -17,6 +17,10 @@ from serve.gateway.rate_limits import Addresses
 
 PREFIX = "TROUPE_"
 S = TypeVar("S", bound="Settings")
+
+Service = Literal["users", "catalog", "carts", "orders", "payments", "notifications", "entities"]
+SERVICES: tuple[Service, ...] = get_args(Service)
+"""What a shop is made of. `entities`: the hosts of carts, orders, payment sessions and stock, and the flows."""
 
 
 class SettingsError(Exception):
@@ -54,6 +58,9 @@ class Settings(BaseSettings):
     mail_dir: Path | None = Field(None, description="the folder that mails are written to; unset: DATA_DIR/mail")
     sync: Literal["full", "normal"] = Field(
         "full", description="full: a commit has reached the disk; normal: losing power may lose the last commits"
+    )
+    services: tuple[Service, ...] = Field(
+        SERVICES, min_length=1, description='JSON: which parts of the shop run here, ["users", "catalog"]; unset: all'
     )
 
     # The shop
@@ -102,6 +109,13 @@ class Settings(BaseSettings):
         Addresses(value)
         return value
 
+    @field_validator("services")
+    @classmethod
+    def _are_once_each(cls, value: tuple[Service, ...]) -> tuple[Service, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("a service is named twice")
+        return value
+
     @field_validator("shipping")
     @classmethod
     def _differ(cls, value: tuple[ShippingMethod, ...]) -> tuple[ShippingMethod, ...]:
@@ -124,6 +138,11 @@ class Settings(BaseSettings):
     @property
     def mails(self) -> Path:
         return self.mail_dir or self.data_dir / "mail"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every part of the shop runs in this shop's processes."""
+        return set(self.services) == set(SERVICES)
 
     def database(self, name: str) -> Path:
         """The file of a database: ``database("users")`` is DATA_DIR/users.db."""

@@ -27,7 +27,12 @@ def main() -> int:
         if given["demo"] and not stopping.wanted:
             _load_demo(settings)
         if not stopping.wanted:
-            _tell_where(settings.url, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            if settings.is_whole:
+                _tell_where(settings.url, seconds)
+            else:
+                names = ", ".join(settings.services)
+                console.print(f"\n[bold green]Open[/] after {seconds:.0f} s: {names} at {settings.url}/docs\n")
         stopping.wait()
     except CannotStart as error:
         console.print(f"[red]{error}")

@@ -35,14 +35,15 @@ def gateway(settings: Settings, namespace: str) -> Any:
 def start_actors(settings: Settings) -> None:
     """Starts what isn't there and waits until every shard is with a host. Raises ray.exceptions.RayError."""
     packed = settings.packed()
-    started = gateway(settings, NAMESPACE)
-    ray.get(started.ready.remote(), timeout=START_SECONDS)
-    if settings.hosts == 0:
+    if not {"payments", "entities"}.isdisjoint(settings.services):
+        ray.get(gateway(settings, NAMESPACE).ready.remote(), timeout=START_SECONDS)
+    if settings.hosts == 0 or "entities" not in settings.services:
         return
     names = host_names(settings)
     placement = start_placement(_shards(settings), names, FURNISH, packed)
     ray.get(placement.settle.remote(), timeout=START_SECONDS)
-    ray.get(_mails(packed).start.remote(), timeout=START_SECONDS)
+    if "notifications" in settings.services:
+        ray.get(_mails(packed).start.remote(), timeout=START_SECONDS)
 
 
 def _shards(settings: Settings) -> list[ShardId]:
@@ -66,6 +67,9 @@ def stop_actors() -> None:
     for name, method in ((MAILS, "stop"), (PLACEMENT, "stop")):
         try:
             actor: Any = ray.get_actor(name, namespace=NAMESPACE)
+        except ValueError:
+            continue  # not all shops have it
+        try:
             ray.get(getattr(actor, method).remote(), timeout=STOP_SECONDS)
         except Exception as error:
             # A crash of theirs is what they are made for; say so and go on.

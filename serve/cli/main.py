@@ -2,10 +2,11 @@
 
 import typer
 
-from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, simulating, staff
+from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, serving, simulating, staff
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
+app.command()(serving.serve)
 app.command()(running.stop)
 app.command()(replaying.replay)
 app.command()(auditing.audit)

@@ -5,7 +5,7 @@ import secrets
 import signal
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,25 +21,18 @@ console = Console(stderr=True, highlight=False, soft_wrap=True)
 STOP_SECONDS = 60.0
 
 
-def read_settings(port: int | None = None, data: Path | None = None) -> Settings:
+def read_settings(port: int | None = None, data: Path | None = None, **more: Any) -> Settings:
     """The settings; what is wrong with them ends the command with a text for people."""
     given = {name: value for name, value in (("port", port), ("data_dir", data)) if value is not None}
-    for sentence in settings_module.misspelt(os.environ):
-        console.print(f"[yellow]{sentence}")
     try:
-        return settings_module.load(**given)
+        return settings_module.load(**given, **more)
     except SettingsError as error:
-        console.print(f"[red]{error}")
+        console.print(f"[red]{error}", markup=True)
         raise typer.Exit(2) from None
 
 
-def run(
-    port: Annotated[int | None, typer.Option(help="Listen at this port instead of TROUPE_PORT.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Keep everything here, not in TROUPE_DATA_DIR.")] = None,
-    demo: Annotated[bool, typer.Option(help="Load the demo shop if the catalogue is empty.")] = True,
-) -> None:
-    """Run the shop on this machine until Ctrl-C."""
-    settings = read_settings(port, data)
+def open_shop(settings: Settings, *, demo: bool) -> None:
+    """Runs a shop until a signal; what keeps it from starting ends the command with a text for people."""
     try:
         supervising.end_leftovers(settings, console.print)
         preflight.check(settings)
@@ -49,7 +42,16 @@ def run(
     code = supervising.supervise(with_secrets(settings), secrets.token_hex(8), demo)
     if code:
         raise typer.Exit(code)
-    console.print("The shop is closed.")
+    console.print("The shop is closed." if settings.is_whole else "Closed.")
+
+
+def run(
+    port: Annotated[int | None, typer.Option(help="Listen at this port instead of TROUPE_PORT.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Keep everything here, not in TROUPE_DATA_DIR.")] = None,
+    demo: Annotated[bool, typer.Option(help="Load the demo shop if the catalogue is empty.")] = True,
+) -> None:
+    """Run the shop on this machine until Ctrl-C."""
+    open_shop(read_settings(port, data), demo=demo)
 
 
 def stop(data: Annotated[Path | None, typer.Option(help="The data folder of the shop to stop.")] = None) -> None:

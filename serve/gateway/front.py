@@ -9,13 +9,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, Call, ClientGone, Receive, Scope, Send, stream
+from serve.gateway.health import Health
 from serve.gateway.lean import Request, Response, Route, Routes, json
 from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
-from serve.gateway.problems import Problem
+from serve.gateway.problems import Problem, lacking
 from serve.gateway.rate_limits import Addresses, Limit, RateLimits
 from serve.gateway.routing import Found, Table
 
-Ready = Callable[[], Awaitable[dict[str, str]]]
+Ready = Callable[[], Awaitable[Health]]
+Elsewhere = Callable[[str], str | None]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
@@ -33,8 +35,8 @@ class Limits(NamedTuple):
     strict: dict[tuple[str, str], Limit] = {}
 
 
-async def _always_ready() -> dict[str, str]:
-    return {}
+async def _always_ready() -> Health:
+    return Health(True, {})
 
 
 class Front:
@@ -52,10 +54,12 @@ class Front:
         metrics: bool = True,
         title: str = "Troupe",
         behind_serve: bool = False,
+        elsewhere: Elsewhere = lambda _: None,
     ) -> None:
-        """`ready` answers with the parts that are looked at: their name, and "ok" or what is the matter.
+        """`ready` looks at the ports of the shop.
 
         `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
+        `elsewhere`: the part of the shop that a path belongs to, if that part does not run in this process.
         """
         self._app = app
         self._tokens: Authenticates = tokens or NoTokens()
@@ -63,6 +67,7 @@ class Front:
         self._addresses = addresses or Addresses()
         self._ready = ready
         self._title = title
+        self._elsewhere = elsewhere
         self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
         own = self._own_routes(metrics)
@@ -93,9 +98,8 @@ class Front:
         @own.get("/api/health/ready", summary="Whether requests can be served")
         async def ready(_: Request) -> Response:
             async with asyncio.timeout(READY_SECONDS):
-                parts = await self._ready()
-            good = all(state == "ok" for state in parts.values())
-            return json({"ready": good, "parts": parts}, 200 if good else 503)
+                health = await self._ready()
+            return json(health, 200 if health.ready else 503)
 
         if metrics:
 
@@ -211,6 +215,8 @@ class Front:
                 principal = state["principal"] if isinstance(state["principal"], Principal) else ANONYMOUS
                 strict = self._limits.strict.get((method, path)) if self._limits is not None else None
                 await self._take(call, principal, strict)
+            if found is None and (service := self._elsewhere(path)) is not None:
+                raise lacking(service)
             call.check_length()
             await self._app(call.scope, call.limited_receive, call.send_with_id)
         except Exception as error:

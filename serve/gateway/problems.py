@@ -56,6 +56,7 @@ CODES: dict[str, Code] = {
     "internal": Code(500, "Something went wrong"),
     "unavailable": Code(503, "Not available at the moment"),
     "overloaded": Code(503, "Too busy at the moment"),
+    "service_unavailable": Code(503, "A part of the shop does not run here"),
 }
 _BY_STATUS = {
     400: "bad_request",
@@ -130,6 +131,12 @@ def refused(answer: Refused) -> Problem:
     if answer.about:
         return Problem(answer.code, answer.detail, about=answer.about)
     return Problem(answer.code, answer.detail)
+
+
+def lacking(part: str) -> Problem:
+    """`service_unavailable`; `part` is the part of the shop that does not run in this process."""
+    detail = f"This needs the part {part!r} of the shop, which does not run here."
+    return Problem("service_unavailable", detail, headers={"Retry-After": "30"}, part=part)
 
 
 def raise_refused(answer: Refused) -> NoReturn:

@@ -13,6 +13,7 @@ from actors.runtime.ports import KeyReused, Overloaded
 from serve.gateway import front as front_module
 from serve.gateway.call import MAX_BODY
 from serve.gateway.front import Front, Limits
+from serve.gateway.health import Health
 from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
@@ -416,10 +417,10 @@ async def test_a_path_below_a_prefix_is_found_whole_or_cut() -> None:
 async def test_readiness_and_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"journal": "ok"}
 
-    async def ready() -> dict[str, str]:
+    async def ready() -> Health:
         if parts["journal"] == "hangs":
             await asyncio.Event().wait()
-        return parts
+        return Health(parts["journal"] == "ok", dict(parts))
 
     async with client(make_front(ready=ready)) as http:
         good = await http.get("/api/health/ready")

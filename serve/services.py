@@ -1,0 +1,97 @@
+"""One builder a service: its routes from the shop's settings and ports. A process serves those that it was told to."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastapi import APIRouter
+
+from serve.carts.admin_api import admin_cart_routes
+from serve.carts.api import cart_routes
+from serve.carts.service import Carts
+from serve.catalog.api import catalog_routes
+from serve.gateway.lean import Routes
+from serve.gateway.rate_limits import Limit
+from serve.mailing import notifications_of
+from serve.notifications.api import notification_routes
+from serve.orders.admin_api import admin_order_routes
+from serve.orders.api import order_routes
+from serve.orders.service import Deadlines, Orders
+from serve.orders.stock import Stock
+from serve.orders.waiters import Waiters
+from serve.payments.api import payment_routes
+from serve.payments.gateway.pages import page_routes
+from serve.payments.service import Payments
+from serve.users.api import STRICT_LIMITS, router
+from serve.users.store import Store as UserStore
+
+if TYPE_CHECKING:
+    from serve.composing import Shop
+
+
+class Served(NamedTuple):
+    """What a service answers. `strict`: operations of its routers that may be tried less often than the rest."""
+
+    routes: Sequence[Routes] = ()
+    routers: Sequence[APIRouter] = ()
+    strict: dict[tuple[str, str], Limit] = {}
+
+
+def users(shop: "Shop") -> Served:
+    return Served(routers=[router(shop.users, shop.keys)], strict=STRICT_LIMITS)
+
+
+def catalog(shop: "Shop") -> Served:
+    return Served([catalog_routes(shop.catalog)])
+
+
+def carts(shop: "Shop") -> Served:
+    made = Carts(shop.entities, shop.prices, shop.terms, shop.tokens, shop.seen)
+    return Served([cart_routes(made), admin_cart_routes(made)])
+
+
+def orders(shop: "Shop") -> Served:
+    settings = shop.settings
+    waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
+    deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
+    made = Orders(shop.entities, shop.orders_store, shop.prices, shop.terms, shop.seen, waiters, deadlines=deadlines)
+    stock = Stock(shop.entities, shop.prices)
+    return Served([order_routes(made, shop.entities, streams), admin_order_routes(made, stock)])
+
+
+def payments(shop: "Shop") -> Served:
+    given = shop.settings.webhook_secret
+    secrets = [given.get_secret_value()] if given else []
+    return Served([payment_routes(Payments(shop.entities, secrets)), page_routes(shop.gateway)])
+
+
+def notifications(shop: "Shop") -> Served:
+    made = notifications_of(shop.settings, shop.orders_store, UserStore(shop.users_engine))
+    return Served([notification_routes(made)])
+
+
+BUILDERS: dict[str, Callable[["Shop"], Served]] = {
+    "users": users,
+    "catalog": catalog,
+    "carts": carts,
+    "orders": orders,
+    "payments": payments,
+    "notifications": notifications,
+}
+PATHS: dict[str, tuple[str, ...]] = {
+    "users": ("/api/users", "/api/admin/users", "/.well-known"),
+    "catalog": ("/api/catalog", "/api/admin/products", "/api/admin/catalog"),
+    "carts": ("/api/cart", "/api/admin/carts"),
+    "orders": ("/api/orders", "/api/admin/orders", "/api/admin/stock", "/api/carriers"),
+    "payments": ("/api/payments", "/api/admin/payments", "/test-gateway"),
+    "notifications": ("/api/notifications", "/api/admin/notifications"),
+    "entities": ("/api/admin/hosts",),
+}
+"""Where each service's routes are, so that a process can say which service it lacks."""
+
+
+def service_of(path: str) -> str | None:
+    """Whose a path is; None: nobody's in particular."""
+    for service, starts in PATHS.items():
+        if any(path == start or path.startswith(f"{start}/") for start in starts):
+            return service
+    return None

@@ -1,0 +1,116 @@
+"""Each service served alone: it answers its own routes, and says which part is lacking for the rest."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serve import settings as settings_module
+from serve.composing import NOT_HERE, Shop, front_of
+from serve.payments.gateway.calls import Call, Reply
+from serve.payments.gateway.client import GatewayClient
+from serve.services import BUILDERS, PATHS, service_of
+from serve.settings import SERVICES
+
+ADDRESS = {"name": "Ada", "line1": "1 High Street", "city": "London", "postal_code": "N1 9GU", "country": "GB"}
+ORDER = {
+    "email": "ada@example.com",
+    "address": ADDRESS,
+    "shipping_method": "standard",
+    "payment": {"method": "card", "reference": "pm_card_visa"},
+}
+# Of every service calls that it answers by itself: method, path, body, whether as a guest, status.
+ALONE: dict[str, tuple[tuple[str, str, Any, bool, int], ...]] = {
+    "users": (("GET", "/.well-known/jwks.json", None, False, 200), ("GET", "/api/users/me", None, False, 401)),
+    "catalog": (
+        ("GET", "/api/catalog/products", None, False, 200),
+        ("GET", "/api/catalog/products/none", None, False, 404),
+    ),
+    "carts": (("POST", "/api/cart/items", {"sku": "NONE", "quantity": 1}, False, 404),),
+    "orders": (("GET", "/api/orders", None, True, 200),),
+    "payments": (("POST", "/api/payments/webhooks/test", {"id": "e"}, False, 422),),
+    "notifications": (("GET", "/api/notifications", None, True, 200),),
+}
+LACKING: dict[str, tuple[str, str, Any]] = {
+    "carts": ("GET", "/api/cart", None),
+    "orders": ("POST", "/api/orders", ORDER),
+    "payments": ("GET", "/api/payments/0199f0c2", None),
+}
+
+
+@asynccontextmanager
+async def alone(folder: Path, *services: str) -> AsyncIterator[tuple[httpx.AsyncClient, Shop]]:
+    settings = settings_module.load(data_dir=folder, services=services, webhook_secret="hush")
+
+    async def nothing() -> None:
+        pass
+
+    async def carry_out(calls: Sequence[Call]) -> Sequence[Reply]:
+        return [Reply(None) for _ in calls]
+
+    shop = Shop(settings, None, GatewayClient(carry_out) if "payments" in services else None)
+    transport = httpx.ASGITransport(front_of(shop, nothing, nothing))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+            yield http, shop
+    finally:
+        await shop.close()
+
+
+def made(folder: Path) -> list[Path]:
+    return list(folder.glob("*.db"))
+
+
+@pytest.mark.parametrize("service", ALONE)
+async def test_a_service_alone_answers_its_own_routes(service: str, tmp_path: Path) -> None:
+    async with alone(tmp_path, service) as (http, shop):
+        for method, path, body, as_guest, status in ALONE[service]:
+            token = await shop.tokens.guest("g-1")
+            headers = {"Authorization": f"Bearer {token}"} if as_guest else {}
+            answer = await http.request(method, path, json=body, headers=headers)
+            assert (path, answer.status_code) == (path, status)
+        document = (await http.get("/openapi.json")).json()
+        ready = await http.get("/api/health/ready")
+    assert {service_of(path) for path in document["paths"]} == {service}
+    assert ready.status_code == 200
+    parts = ready.json()["parts"]
+    assert {name for name, state in parts.items() if state == NOT_HERE} == set(shop.ports()) - {service}
+
+
+@pytest.mark.parametrize("service", LACKING)
+async def test_what_needs_entities_says_so(service: str, tmp_path: Path) -> None:
+    method, path, body = LACKING[service]
+    async with alone(tmp_path, service) as (http, shop):
+        headers = {"Authorization": f"Bearer {await shop.tokens.guest('g-1')}"}
+        answer = await http.request(method, path, json=body, headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["part"]) == (503, "service_unavailable", "entities")
+    assert answer.headers["retry-after"] == "30"
+
+
+async def test_another_services_routes_are_known_and_not_here(tmp_path: Path) -> None:
+    async with alone(tmp_path, "users") as (http, _):
+        for path, part in (("/api/cart", "carts"), ("/api/orders/1", "orders"), ("/api/admin/stock/A", "orders")):
+            answer = await http.get(path)
+            assert (answer.status_code, answer.json()["part"]) == (503, part)
+        assert (await http.get("/api/nothing")).status_code == 404
+        assert (await http.get("/api/carton")).status_code == 404
+        assert (await http.get("/api/users/nothing/here")).status_code == 404
+
+
+async def test_a_service_alone_makes_its_own_databases_only(tmp_path: Path) -> None:
+    async with alone(tmp_path, "catalog") as (http, _):
+        assert (await http.get("/api/catalog/products")).status_code == 200
+    # The keys that tokens are verified with are in users.db.
+    assert sorted(path.name for path in made(tmp_path)) == ["catalog.db", "users.db"]
+
+
+async def test_the_whole_has_every_route_and_each_belongs_to_one_service(tmp_path: Path) -> None:
+    async with alone(tmp_path, *SERVICES) as (http, _):
+        document = (await http.get("/openapi.json")).json()
+    owners = {path: [name for name in PATHS if service_of(path) == name] for path in document["paths"]}
+    assert [path for path, found in owners.items() if len(found) != 1] == []
+    assert {found[0] for found in owners.values()} == set(BUILDERS)
