@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check simulate bench format lock clean
+.PHONY: help install run test check simulate bench settings-docs format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
@@ -13,6 +13,7 @@ help:
 	@echo "make install   install only"
 	@echo "make check     formatting, lint, types, import directions"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
+	@echo "make settings-docs  write docs/settings.md and .env.example from the settings"
 	@echo "make bench     the shop and a stateless service side by side"
 
 install: $(STAMP)
@@ -45,6 +46,9 @@ simulate: install
 
 bench: install
 	@$(BIN)/python -m benchmarks.run
+
+settings-docs: install
+	@$(BIN)/troupe settings --write-docs .
 
 format: install
 	$(BIN)/ruff format .

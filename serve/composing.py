@@ -19,11 +19,11 @@ from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
 from serve.gateway.front import Front, Limits
 from serve.gateway.health import Health, Port, health_of
-from serve.gateway.keys import Keys
 from serve.gateway.lean import Routes
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
+from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
@@ -52,7 +52,7 @@ class Shop:
         self.entities: Entities = entities or NoEntities()
         self.gateway = gateway or no_gateway()
         self.users_engine = open_engine(settings.database("users"))
-        self.keys = Keys(self.users_engine)
+        self.keys = keys_of(settings, self.users_engine)
         self.tokens = Tokens(self.keys, access_seconds=settings.access_token_seconds, guest_days=settings.guest_days)
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
@@ -92,7 +92,7 @@ class Shop:
     async def ready(self) -> Health:
         """What does not run in this process is named, and counts nothing."""
         ports = self.ports()
-        here = {name: port for name, port in ports.items() if name in self.settings.services}
+        here = {str(name): port for name, port in ports.items() if name in self.settings.services}
         found = await health_of(here, READY_SECONDS)
         return Health(found.ready, {**dict.fromkeys(ports, NOT_HERE), **found.parts})
 

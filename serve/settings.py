@@ -1,7 +1,8 @@
-"""All settings, from the environment: TROUPE_PORT=8080 and so on."""
+"""All settings, from the environment or a file .env: TROUPE_PORT=8080 and so on."""
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 
 import pydantic
 import pydantic_settings
+from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,6 +18,9 @@ from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
 
 PREFIX = "TROUPE_"
+ENV_FILE = ".env"
+# Variables of ours that are no settings: the mark of a shop's processes, what `troupe staff add` and tests take.
+OTHERS = ("TROUPE_RUN", "TROUPE_PASSWORD", "TROUPE_TEST_")
 S = TypeVar("S", bound="Settings")
 
 Service = Literal["users", "catalog", "carts", "orders", "payments", "notifications", "entities"]
@@ -50,6 +55,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
 
+    profile: Literal["embedded", "production"] = Field(
+        "embedded", description="production: the start is refused unless everything is as it must be for real customers"
+    )
+
     # Where it listens and keeps things
     host: str = Field("127.0.0.1", description="the address to listen at; 0.0.0.0 opens it to the network")
     port: int = Field(8000, ge=1, le=65535, description="the port to listen at")
@@ -74,6 +83,10 @@ class Settings(BaseSettings):
     checkout_wait_seconds: float = Field(5.0, ge=0, le=30, description="how long a checkout waits for the order")
     max_waiters: int = Field(2000, ge=0, description="how many requests may wait at once; beyond it they don't wait")
 
+    payment_gateway: Literal["test"] = Field(
+        "test", description="who moves the money; test: nobody, it is only told so"
+    )
+
     # The actors
     hosts: int = Field(1, ge=0, le=64, description="processes that run entities; 0: the web process runs them itself")
     shards: int = Field(64, ge=1, le=4096, description="fixed for the life of a database")
@@ -81,8 +94,15 @@ class Settings(BaseSettings):
 
     # Who may call, and how often
     rate_limits: bool = Field(True, description="whether calls are limited at all")
-    rate_per_minute: int = Field(6000, ge=1, description="requests a minute and caller")
-    rate_burst: int = Field(1000, ge=1, description="requests at once a caller")
+    rate_per_minute: int = Field(6000, ge=1, description="requests a minute and caller, of each class of routes")
+    rate_burst: int = Field(1000, ge=1, description="requests at once a caller, of each class of routes")
+    rate_address_factor: int = Field(
+        10, ge=1, le=1000, description="callers' worth of requests that one address may send, whoever they say they are"
+    )
+    max_body_bytes: int = Field(1_000_000, ge=1024, description="the largest body of a request")
+    cors_origins: tuple[str, ...] = Field(
+        (), description='JSON: origins whose pages may call from a browser, ["https://shop.example.com"]; unset: none'
+    )
     trusted_proxies: tuple[str, ...] = Field(
         (), description='JSON: networks whose X-Forwarded-For is believed, ["10.0.0.0/8"]'
     )
@@ -91,9 +111,22 @@ class Settings(BaseSettings):
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")
-    webhook_secret: SecretStr | None = Field(None, description="what the payment gateway signs its calls with")
+    webhook_secret: SecretStr | None = Field(
+        None, description="what the payment gateway signs its calls with; unset: made once, in the data folder"
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        description="PEM of the RSA key that signs access tokens, with \\n for line ends; more keys behind it verify "
+        "only; unset: made and renewed in the data folder",
+    )
+    guest_secret: SecretStr | None = Field(
+        None, min_length=32, description="what guests' tokens are signed with; unset: made once, in the data folder"
+    )
 
     # What it tells
+    closing_seconds: float = Field(
+        0.0, ge=0, le=60, description="how long it says that it is not ready before it closes, so that balancers see it"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     metrics: bool = Field(True, description="whether /metrics is served")
     otlp_endpoint: str | None = Field(None, description="where traces go (OTLP over HTTP); unset: no traces")
@@ -108,6 +141,25 @@ class Settings(BaseSettings):
     def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Addresses(value)
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", origin):
+                raise ValueError(f"{origin!r:.80} is no origin such as https://shop.example.com")
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        from serve.gateway.keys import private_keys
+
+        text = value.get_secret_value().replace("\\n", "\n")
+        private_keys(text)
+        return SecretStr(text)
 
     @field_validator("services")
     @classmethod
@@ -125,6 +177,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if (self.signing_key is None) != (self.guest_secret is None):
+            raise ValueError("TROUPE_SIGNING_KEY and TROUPE_GUEST_SECRET are given together or not at all")
         if self.rate_burst > self.rate_per_minute * 10:
             raise ValueError("RATE_BURST is more than ten minutes of RATE_PER_MINUTE: the limit would hardly limit")
         return self
@@ -167,7 +221,7 @@ class Settings(BaseSettings):
                 value = value.get_secret_value()
             elif isinstance(value, tuple):
                 value = json.dumps([v.model_dump() if isinstance(v, BaseModel) else v for v in value])
-            packed[_variable(name)] = str(value)
+            packed[variable(name)] = str(value)
         return packed
 
     @classmethod
@@ -175,7 +229,7 @@ class Settings(BaseSettings):
         """The settings that were packed, whatever this process' own environment says. Raises SettingsError."""
         values: dict[str, Any] = dict.fromkeys(cls.model_fields)
         for name, field in cls.model_fields.items():
-            text = packed.get(_variable(name))
+            text = packed.get(variable(name))
             if text is None and field.default is not None:
                 values[name] = field.default
             elif text is not None:
@@ -184,34 +238,59 @@ class Settings(BaseSettings):
 
 
 def load(**given: Any) -> Settings:
-    """The settings from the environment; `given` go before it. Raises SettingsError."""
-    return _made(Settings, given)
+    """The settings; `given` go before the environment, and that before the file .env. Raises SettingsError."""
+    wrong = unknown({*os.environ, *env_file()})
+    try:
+        settings = _made(Settings, given, _env_file=ENV_FILE)
+    except SettingsError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return settings
 
 
-def misspelt(names: Iterable[str]) -> list[str]:
-    """A sentence for each TROUPE_ variable that looks like a setting but is none."""
-    known = [_variable(name) for name in Settings.model_fields]
+def env_file() -> dict[str, str]:
+    """What the file .env of this folder says; nothing if there is none."""
+    found = dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else {}
+    return {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(PREFIX)}
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """A sentence for each TROUPE_ variable that is no setting."""
+    known = [variable(name) for name in Settings.model_fields]
     found: list[str] = []
     for name in sorted(names):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            close = difflib.get_close_matches(name.upper(), known, 1, 0.8)
-            if close:
-                found.append(f"{name} is not a setting; did you mean {close[0]}?")
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known or upper.startswith(OTHERS):
+            continue
+        close = difflib.get_close_matches(upper, known, 1, 0.8)
+        hint = f"did you mean {close[0]}?" if close else "docs/settings.md has all that there are."
+        found.append(f"{name} is not a setting; {hint}")
     return found
 
 
-def _variable(name: str) -> str:
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must never be shown."""
+    return "SecretStr" in str(Settings.model_fields[name].annotation)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
     return PREFIX + name.upper()
 
 
-def _made(kind: type[S], values: dict[str, Any]) -> S:
+def _made(kind: type[S], values: dict[str, Any], **more: Any) -> S:
     try:
-        return kind(**values)
+        return kind(**more, **values)
     except pydantic.ValidationError as error:
-        raise SettingsError("\n".join(_sentence(found) for found in error.errors())) from None
+        found = error.errors()
+        within = {one["loc"][0] for one in found if len(one["loc"]) > 1}
+        # A list that has something wrong in it counts as empty too.
+        told = [one for one in found if len(one["loc"]) != 1 or one["loc"][0] not in within]
+        raise SettingsError("\n".join(_sentence(one) for one in told)) from None
     except pydantic_settings.SettingsError as error:
         name = re.sub(r'.*field "(\w+)".*', r"\1", str(error))
-        raise SettingsError(f"{_variable(name)}: not JSON ({_described(name)}).") from None
+        raise SettingsError(f"{variable(name)}: not JSON ({_described(name)}).") from None
 
 
 def _described(name: str) -> str:
@@ -224,8 +303,6 @@ def _sentence(found: Any) -> str:
         return str(found["msg"]).removeprefix("Value error, ")
     name = str(found["loc"][0])
     within = "".join(f"[{step}]" for step in found["loc"][1:])
-    field = Settings.model_fields[name]
-    is_secret = "SecretStr" in str(field.annotation)
-    shown = "" if is_secret or within else f"={found['input']!s:.100}"
+    shown = "" if is_secret(name) or within else f"={found['input']!s:.100}"
     reason = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return f"{_variable(name)}{within}{shown}: {reason} ({_described(name)})."
+    return f"{variable(name)}{within}{shown}: {reason} ({_described(name)})."

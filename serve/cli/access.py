@@ -7,8 +7,8 @@ import typer
 from rich.console import Console
 
 from serve import processes
-from serve.gateway.keys import Keys
 from serve.gateway.tokens import Tokens
+from serve.kept_secrets import keys_of
 from serve.settings import Settings
 from serve.users.store import open_engine
 
@@ -22,7 +22,7 @@ async def staff_token(settings: Settings) -> str:
     """A staff access token of a few minutes. Who can read the folder's keys could sign it by any other way too."""
     engine = open_engine(settings.database("users"))
     try:
-        return await Tokens(Keys(engine)).access(OPERATOR, ("staff",), OPERATOR)
+        return await Tokens(keys_of(settings, engine)).access(OPERATOR, ("staff",), OPERATOR)
     finally:
         await asyncio.to_thread(engine.dispose)
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from serve import preflight, processes, supervising
+from serve import preflight, processes, production, supervising
 from serve import settings as settings_module
 from serve.kept_secrets import with_secrets
 from serve.preflight import CannotStart
@@ -27,13 +28,14 @@ def read_settings(port: int | None = None, data: Path | None = None, **more: Any
     try:
         return settings_module.load(**given, **more)
     except SettingsError as error:
-        console.print(f"[red]{error}", markup=True)
+        console.print(f"[red]{escape(str(error))}")
         raise typer.Exit(2) from None
 
 
 def open_shop(settings: Settings, *, demo: bool) -> None:
     """Runs a shop until a signal; what keeps it from starting ends the command with a text for people."""
     try:
+        production.check(settings, os.environ)
         supervising.end_leftovers(settings, console.print)
         preflight.check(settings)
     except CannotStart as error:

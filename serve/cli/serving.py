@@ -3,19 +3,16 @@
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from serve.cli.running import open_shop, read_settings
 from serve.settings import SERVICES
 
-_CHOICE = click.Choice(SERVICES)
-
 
 def serve(
     names: Annotated[
         list[str],
-        typer.Argument(click_type=_CHOICE, help="What to serve; `entities` are the hosts of carts and orders."),
+        typer.Argument(help=f"What to serve: {', '.join(SERVICES)} (the hosts of carts and orders)."),
     ],
     port: Annotated[int | None, typer.Option(help="Listen at this port instead of TROUPE_PORT.")] = None,
     data: Annotated[Path | None, typer.Option(help="Keep everything here, not in TROUPE_DATA_DIR.")] = None,

@@ -2,10 +2,12 @@
 
 Time is cut into periods. The key of a period is made a day before it begins, so that others have it from
 /.well-known/jwks.json before the first token it signs, and stays valid for one period more. Two processes that make
-the same key at once agree on the row that was first.
+the same key at once agree on the row that was first. Keys that are given stand as they are: who gives them renews them.
 """
 
 import asyncio
+import hashlib
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,12 +55,23 @@ class KeyRing:
     has_next: bool
 
 
+@dataclass(frozen=True, slots=True)
+class GivenKeys:
+    """Keys from the settings. `pem`: one RSA key or more; the first signs, all verify."""
+
+    pem: str
+    guest_secret: bytes
+
+
 class Keys:
     """Loads the ring when it is first needed, and again when a period begins or another process made a key."""
 
-    def __init__(self, engine: sa.Engine, now: Callable[[], int] = clock.now_ms) -> None:
+    def __init__(
+        self, engine: sa.Engine, now: Callable[[], int] = clock.now_ms, given: GivenKeys | None = None
+    ) -> None:
         self._engine = engine.execution_options(writes=True)
         self._now = now
+        self._given = given
         self._ring: KeyRing | None = None
         self._loaded_at = 0
         self._loading = asyncio.Lock()
@@ -81,11 +94,13 @@ class Keys:
 
     def _load(self, now: int) -> KeyRing:
         period = now // PERIOD
+        if self._given is not None:
+            return _given_ring(period, self._given)
         wanted = {period, period + 1} if _is_near_the_end(now) else {period}
         with self._engine.begin() as connection:
             metadata.create_all(connection)
             have = set(connection.scalars(sa.select(signing_keys.c.period)))
-        made = [{"period": p, "kid": secrets.token_hex(8), "pem": _new_pem()} for p in sorted(wanted - have)]
+        made = [{"period": p, "kid": secrets.token_hex(8), "pem": new_pem()} for p in sorted(wanted - have)]
         with self._engine.begin() as connection:
             for row in made:
                 _insert_unless_there(connection, signing_keys, row)
@@ -95,6 +110,36 @@ class Keys:
             secret = connection.scalar(sa.select(token_secrets.c.value).where(token_secrets.c.name == "guest"))
         assert secret is not None
         return _ring(period, [(row.period, row.kid, row.pem) for row in rows], secret)
+
+
+def private_keys(pem: str) -> list[rsa.RSAPrivateKey]:
+    """The keys in a text. Raises ValueError if there are none, or one is no RSA key of 2048 bits or more."""
+    blocks = re.findall(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----\n?", pem, flags=re.DOTALL)
+    found = []
+    for block in blocks:
+        try:
+            key = serialization.load_pem_private_key(block.encode(), password=None)
+        except (ValueError, TypeError):  # what it says may repeat a part of the key
+            raise ValueError("not a private key in PEM without a password") from None
+        if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < _BITS:
+            raise ValueError(f"not an RSA key of {_BITS} bits or more")
+        found.append(key)
+    if not found:
+        raise ValueError("not a private key in PEM")
+    return found
+
+
+def _given_ring(period: int, given: GivenKeys) -> KeyRing:
+    private = {_kid(key): key for key in private_keys(given.pem)}
+    public = {kid: key.public_key() for kid, key in private.items()}
+    jwks = {"keys": [_jwk(kid, key) for kid, key in public.items()]}
+    kid = next(iter(private))
+    return KeyRing(period, kid, private[kid], public, given.guest_secret, jwks, has_next=True)
+
+
+def _kid(key: rsa.RSAPrivateKey) -> str:
+    form, kind = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_key().public_bytes(form, kind)).hexdigest()[:16]
 
 
 def _is_near_the_end(now: int) -> bool:
@@ -109,7 +154,8 @@ def _insert_unless_there(connection: sa.Connection, table: sa.Table, row: dict[s
         pass
 
 
-def _new_pem() -> str:
+def new_pem() -> str:
+    """A new private key, as a text."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
     form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, form, plain).decode("ascii")

@@ -11,7 +11,6 @@ import pytest
 import typer.main
 
 from serve.cli.main import app
-from serve.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("actors", "serve", "pipelines", "benchmarks", "tests")
@@ -190,10 +189,6 @@ def commands(command: Any, name: str) -> Iterator[str]:
         return
     for child, one in command.commands.items():
         yield from commands(one, f"{name} {child}")
-
-
-def test_the_readme_has_every_setting_and_no_other() -> None:
-    assert first_column("Settings") == [PREFIX + name.upper() for name in Settings.model_fields]
 
 
 def test_the_readme_has_every_command_and_no_other() -> None:

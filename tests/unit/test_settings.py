@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from actors.pricing import Shipping, Terms
-from serve.settings import Settings, SettingsError, load, misspelt
+from serve.gateway.keys import new_pem
+from serve.gateway.problems import Problem
+from serve.gateway.tokens import Tokens
+from serve.kept_secrets import keys_of
+from serve.settings import Settings, SettingsError, load, unknown
+from serve.users.store import open_engine
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +57,10 @@ def test_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHIPPING", '[{"method":"a","label":"A","price":1},{"method":"a","label":"B","price":1}]', "the same method"),
         ("TRUSTED_PROXIES", '["nonsense"]', "'nonsense' does not appear to be an IPv4 or IPv6 network"),
         ("RATE_BURST", "99999999", "the limit would hardly limit"),
+        ("SERVICES", '["users", "users"]', "a service is named twice"),
+        ("SERVICES", '["shop"]', "TROUPE_SERVICES[0]: should be 'users', 'catalog'"),
+        ("CORS_ORIGINS", '["https://shop.example.com/"]', "is no origin such as https://shop.example.com"),
+        ("CORS_ORIGINS", '["*"]', "is no origin"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -92,7 +101,66 @@ def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_a_misspelt_name_is_noticed() -> None:
-    assert misspelt(["TROUPE_PROT", "TROUPE_PORT", "PATH", "TROUPE_MYSQL_ADDRESS"]) == [
-        "TROUPE_PROT is not a setting; did you mean TROUPE_PORT?"
+def test_a_name_that_is_no_setting_is_noticed() -> None:
+    names = ["TROUPE_PROT", "troupe_port", "PATH", "TROUPE_MYSQL_ADDRESS", "TROUPE_RUN", "TROUPE_TEST_INVOICES"]
+    assert unknown(names) == [
+        "TROUPE_MYSQL_ADDRESS is not a setting; docs/settings.md has all that there are.",
+        "TROUPE_PROT is not a setting; did you mean TROUPE_PORT?",
     ]
+
+
+def test_a_name_that_is_no_setting_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TROUPE_PROT", "9000")
+    monkeypatch.setenv("TROUPE_SHARDS", "0")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert [line.partition(" ")[0] for line in str(caught.value).splitlines()] == ["TROUPE_PROT", "TROUPE_SHARDS=0:"]
+
+
+def test_the_file_counts_after_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("TROUPE_PORT=9000\nTROUPE_CURRENCY=EUR\nOTHER=1\n")
+    monkeypatch.setenv("TROUPE_PORT", "9001")
+    settings = load(hosts=2)
+    assert (settings.port, settings.currency, settings.hosts) == (9001, "EUR", 2)
+    # Our own processes do not look at it.
+    assert Settings.unpacked({"TROUPE_PORT": "1"}).currency == "GBP"
+    (tmp_path / ".env").write_text("TROUPE_CURENCY=EUR\n")
+    with pytest.raises(SettingsError, match=r"TROUPE_CURENCY is not a setting; did you mean TROUPE_CURRENCY\?"):
+        load()
+
+
+def test_keys_are_given_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = new_pem()
+    with pytest.raises(SettingsError, match="are given together or not at all"):
+        load(signing_key=good)
+    with pytest.raises(SettingsError) as caught:
+        load(signing_key="hush", guest_secret="hush" * 10)
+    assert "TROUPE_SIGNING_KEY: not a private key in PEM" in str(caught.value)
+    assert "hush" not in str(caught.value)
+    monkeypatch.setenv("TROUPE_SIGNING_KEY", good.replace("\n", "\\n"))
+    monkeypatch.setenv("TROUPE_GUEST_SECRET", "s" * 32)
+    settings = load()
+    assert settings.signing_key is not None
+    assert settings.signing_key.get_secret_value() == good
+    assert Settings.unpacked(settings.packed()) == settings
+
+
+async def test_given_keys_sign_and_are_published(tmp_path: Path) -> None:
+    old, new = new_pem(), new_pem()
+    engine = open_engine(tmp_path / "users.db")
+    try:
+        before = Tokens(keys_of(load(signing_key=old, guest_secret="s" * 32), engine))
+        token = await before.access("ada", ("staff",), "s-1")
+        guest = await before.guest("g-1")
+        keys = keys_of(load(signing_key=new + old, guest_secret="s" * 32), engine)
+        after = Tokens(keys)
+        assert (await after.verify(token)).id == "ada"
+        assert (await after.verify(guest)).id == "g-1"
+        ring = await keys.ring()
+        assert next(key["kid"] for key in ring.jwks["keys"]) == ring.kid
+        assert len(ring.jwks["keys"]) == 2
+        with pytest.raises(Problem, match="not one of ours"):
+            await Tokens(keys_of(load(signing_key=new, guest_secret="t" * 32), engine)).verify(token)
+    finally:
+        engine.dispose()

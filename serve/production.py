@@ -1,0 +1,35 @@
+"""What the production profile insists on before a shop starts for real customers and real money."""
+
+from collections.abc import Mapping
+
+from serve.preflight import CannotStart
+from serve.settings import Settings, variable
+
+KEYS = ("webhook_secret", "signing_key", "guest_secret")
+
+
+def check(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raises CannotStart with everything that is not as it must be, if the profile is production."""
+    if settings.profile != "production":
+        return
+    found = problems(settings, environment)
+    if found:
+        raise CannotStart("\n".join(("TROUPE_PROFILE=production does not start like this:", *found)))
+
+
+def problems(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each thing that real customers must not be served with."""
+    found = []
+    if settings.payment_gateway == "test":
+        found.append("TROUPE_PAYMENT_GATEWAY=test: the test gateway moves no money; a real one is needed.")
+    for name in KEYS:
+        if getattr(settings, name) is None:
+            found.append(f"{variable(name)} is not set: keys must be given, not made in the data folder.")
+    if not settings.url.startswith("https://"):
+        found.append(f"TROUPE_PUBLIC_URL={settings.url}: must begin with https://, or tokens and cookies can be read.")
+    found += [f"TROUPE_CORS_ORIGINS: {one} is not https." for one in settings.cors_origins if one.startswith("http://")]
+    if not settings.rate_limits:
+        found.append("TROUPE_RATE_LIMITS=false: whoever wants to could try passwords without end.")
+    if (mode := environment.get("RAY_AUTH_MODE", "token")) != "token":
+        found.append(f"RAY_AUTH_MODE={mode}: Ray would run anybody's code; it must be token, or unset.")
+    return found
