@@ -17,9 +17,12 @@ from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
 from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
-from serve.gateway.front import Front, Limits
+from serve.gateway.browsers import Browsers
+from serve.gateway.call import Bounds
+from serve.gateway.front import Front
 from serve.gateway.health import Health, Port, health_of
 from serve.gateway.lean import Routes
+from serve.gateway.limiting import Limits
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
@@ -143,12 +146,17 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
     limits = None
     if settings.rate_limits:
         default = Limit("default", settings.rate_per_minute, settings.rate_burst)
-        limits = Limits(shop.limiter, default, {key: limit for one in served for key, limit in one.strict.items()})
+        strict = {key: limit for one in served for key, limit in one.strict.items()}
+        limits = Limits(shop.limiter, default, strict, settings.rate_address_factor)
     return Front(
         app,
         [*(routes for one in served for routes in one.routes), *more],
         tokens=shop.tokens,
         limits=limits,
+        bounds=Bounds(
+            settings.max_body_bytes,
+            Browsers(settings.cors_origins, only_tls=settings.url.startswith("https://")),
+        ),
         addresses=Addresses(settings.trusted_proxies),
         ready=shop.ready,
         metrics=settings.metrics,

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from serve.gateway.browsers import Browsers
 from serve.gateway.problems import Problem
 
 Scope = MutableMapping[str, Any]
@@ -15,9 +16,18 @@ Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 NO_STORE = (b"cache-control", b"no-store")
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
 MAX_BODY = 1_000_000
 BODY_SECONDS = 20.0
+
+
+class Bounds(NamedTuple):
+    """What holds for all requests: the largest body in bytes, and what browsers are told."""
+
+    max_body: int = MAX_BODY
+    browsers: Browsers = Browsers()
+
+
+USUAL = Bounds()
 
 
 class ClientGone(Exception):
@@ -29,9 +39,12 @@ class Call:
 
     __slots__ = (
         "authorization",
+        "bounds",
         "complete",
         "extra",
         "forwarded",
+        "length",
+        "origin",
         "receive",
         "received",
         "request_id",
@@ -50,6 +63,9 @@ class Call:
         authorization: bytes | None,
         forwarded: bytes | None,
         tells_id: bool = True,
+        bounds: Bounds = USUAL,
+        origin: bytes | None = None,
+        length: bytes | None = None,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -58,20 +74,24 @@ class Call:
         self.authorization = authorization
         self.forwarded = forwarded
         self.tells_id = tells_id
+        self.bounds = bounds
+        self.origin = origin
+        self.length = length
         self.extra: list[Header] = []
         self.status = 0
         self.complete = False
         self.received = 0
 
     def check_length(self) -> None:
-        """Raises Problem `body_too_large` when the caller announces more than MAX_BODY bytes."""
-        for name, value in self.scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value) > MAX_BODY):
-                raise _too_large()
+        """Raises Problem `body_too_large` when the caller announces more than is taken."""
+        # A number of twenty digits is too large whatever it is, and long ones take long to read.
+        if self.length is not None and (
+            not self.length.isdigit() or len(self.length) > 19 or int(self.length) > self.bounds.max_body
+        ):
+            raise self._too_large()
 
     async def body(self) -> bytes:
         """Raises Problem `body_too_large` or `body_too_slow`, ClientGone."""
-        self.check_length()
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 message = await self.limited_receive()
@@ -88,18 +108,22 @@ class Call:
     async def limited_receive(self) -> Message:
         message = await self.receive()
         self.received += len(message.get("body", b""))
-        if self.received > MAX_BODY:
-            raise _too_large()
+        if self.received > self.bounds.max_body:
+            raise self._too_large()
         return message
 
     def headers(self, own: Iterable[Header]) -> list[Header]:
         """An answer's own headers and those that every answer has; what a token opened is not for caches."""
-        headers = [*own, _NO_SNIFFING, *self.extra]
+        headers = self.bounds.browsers.headers(own, self.origin)
+        headers += self.extra
         if self.tells_id:
             headers.append((b"x-request-id", self.request_id.encode("ascii")))
         if self.authorization is not None and not any(name == b"cache-control" for name, _ in headers):
             headers.append(NO_STORE)
         return headers
+
+    def _too_large(self) -> Problem:
+        return Problem("body_too_large", f"At most {self.bounds.max_body} bytes.")
 
     async def send_with_id(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -132,7 +156,3 @@ async def stream(call: Call, pieces: AsyncIterator[bytes]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _too_large() -> Problem:
-    return Problem("body_too_large", f"At most {MAX_BODY} bytes.")

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
-from serve.gateway.call import NO_STORE, Call, ClientGone, Receive, Scope, Send, stream
+from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
 from serve.gateway.health import Health
 from serve.gateway.lean import Request, Response, Route, Routes, json
+from serve.gateway.limiting import Limiting
+from serve.gateway.limiting import Limits as Limits
 from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
 from serve.gateway.problems import Problem, lacking
-from serve.gateway.rate_limits import Addresses, Limit, RateLimits
+from serve.gateway.rate_limits import Addresses, Limit
 from serve.gateway.routing import Found, Table
 
 Ready = Callable[[], Awaitable[Health]]
@@ -25,14 +27,6 @@ _DOCS = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
 ]
-
-
-class Limits(NamedTuple):
-    """What is limited and how; `strict` names operations of the FastAPI application with a limit of their own."""
-
-    limiter: RateLimits
-    default: Limit = Limit("default", per_minute=6000, burst=1000)
-    strict: dict[tuple[str, str], Limit] = {}
 
 
 async def _always_ready() -> Health:
@@ -49,6 +43,7 @@ class Front:
         *,
         tokens: Authenticates | None = None,
         limits: Limits | None = None,
+        bounds: Bounds = USUAL,
         addresses: Addresses | None = None,
         ready: Ready = _always_ready,
         metrics: bool = True,
@@ -63,7 +58,8 @@ class Front:
         """
         self._app = app
         self._tokens: Authenticates = tokens or NoTokens()
-        self._limits = limits
+        self._limiting = None if limits is None else Limiting(limits)
+        self._bounds = bounds
         self._addresses = addresses or Addresses()
         self._ready = ready
         self._title = title
@@ -114,16 +110,23 @@ class Front:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = token = forwarded = None
+        request_id = token = forwarded = origin = length = None
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_id = value
             elif name == b"authorization":
                 token = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"content-length":
+                length = value
             elif name == b"x-forwarded-for":
                 # Each proxy may add a line of its own; together they are one list.
                 forwarded = value if forwarded is None else forwarded + b", " + value
-        call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded, self._tells_id)
+        known = request_ids.request_id(request_id)
+        call = Call(
+            scope, receive, send, known, token, forwarded, self._tells_id, self._bounds, origin=origin, length=length
+        )
         marker = request_ids.current.set(call.request_id)
         try:
             await self._serve(call)
@@ -139,6 +142,8 @@ class Front:
         if root and not path.startswith(root):
             path = root + path
         method: str = scope["method"]
+        if method == "OPTIONS" and call.origin is not None and await self._preflight(call):
+            return
         found = self._table.find(path)
         route = None
         if found is not None:
@@ -158,13 +163,27 @@ class Front:
         streamed = response.stream is not None
         telemetry.observe(method, route.path, response.status, None if streamed else clock.monotonic() - started)
 
+    async def _preflight(self, call: Call) -> bool:
+        """Answers a browser that asks before it lets a page call; False if this is no such question."""
+        if not any(name == b"access-control-request-method" for name, _ in call.scope["headers"]):
+            return False
+        allowed = self._bounds.browsers.preflight(call.origin)
+        if allowed is None:
+            problem = Problem("origin_refused", "Pages of this origin may not call; see TROUPE_CORS_ORIGINS.")
+            response = _problem_response(problem, call.request_id)
+        else:
+            response = Response(204, b"", allowed)
+        await self._send(call, response)
+        telemetry.observe("OPTIONS", "preflight", response.status, None)
+        return True
+
     async def _answer(self, call: Call, route: Route, path: str, values: list[str]) -> Response:
         request = Request(call.scope, route, path, {}, call.request_id)
         if path not in self._own:
-            request.principal = await self._principal(call)
-            await self._take(call, request.principal, route.limit)
+            request.principal = await self._counted(call, route.method, route.path, route.limit)
             if route.access != "anyone" and not request.principal.may(route.access):
                 raise _not_allowed(request.principal)
+        call.check_length()
         if values:
             request.params = route.convert_params(values)
         if route.declared.query is not None:
@@ -183,22 +202,30 @@ class Front:
             raise Problem("invalid_token", "Authorization must be: Bearer, a space, and a token.")
         return self._tokens.known(token) or await self._tokens.verify(token)
 
-    async def _take(self, call: Call, principal: Principal, limit: Limit | None) -> None:
-        if self._limits is None:
+    async def _counted(self, call: Call, method: str, path: str, own: Limit | None) -> Principal:
+        """Who calls; each try counts, also one with a bad token. `own`: the limit of this route alone."""
+        try:
+            principal = await self._principal(call)
+        except Problem:
+            await self._take(call, ANONYMOUS, method, path, own)
+            raise
+        await self._take(call, principal, method, path, own)
+        return principal
+
+    async def _take(self, call: Call, principal: Principal, method: str, path: str, own: Limit | None) -> None:
+        if self._limiting is None:
             return
-        caller = principal.key if principal.kind != "anonymous" else self._address_key(call)
-        if caller is None:
+        limit = own or self._limiting.by_class(method, path)
+        verdict = await self._limiting.take(principal, self._address(call), limit, strict=own is not None)
+        if verdict is None:
             return
-        verdict = await self._limits.limiter.take(caller, limit or self._limits.default)
         if not verdict.allowed:
             raise verdict.problem()
         call.extra = verdict.raw_headers
 
-    def _address_key(self, call: Call) -> str | None:
+    def _address(self, call: Call) -> str | None:
         peer = (call.scope.get("client") or ("",))[0]
-        forwarded = call.forwarded.decode("latin-1") if call.forwarded else None
-        address = self._addresses.of(peer, forwarded)
-        return None if address is None else f"address:{address}"
+        return self._addresses.of(peer, call.forwarded.decode("latin-1") if call.forwarded else None)
 
     async def _fall_through(self, call: Call, method: str, path: str, found: Found | None) -> None:
         """The FastAPI application's turn. A bad token is its routes' business: logging in does not need a good one."""
@@ -213,8 +240,8 @@ class Front:
                 state["principal"] = problem
             if path.startswith("/api/"):
                 principal = state["principal"] if isinstance(state["principal"], Principal) else ANONYMOUS
-                strict = self._limits.strict.get((method, path)) if self._limits is not None else None
-                await self._take(call, principal, strict)
+                strict = None if self._limiting is None else self._limiting.strict(method, path)
+                await self._take(call, principal, method, path, strict)
             if found is None and (service := self._elsewhere(path)) is not None:
                 raise lacking(service)
             call.check_length()

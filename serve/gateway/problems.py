@@ -37,6 +37,7 @@ CODES: dict[str, Code] = {
     "invalid_token": Code(401, "The token is not valid"),
     "wrong_credentials": Code(401, "Wrong email or password"),
     "forbidden": Code(403, "Not allowed"),
+    "origin_refused": Code(400, "Pages of this origin may not call"),
     "rate_limited": Code(429, "Too many requests"),
     # what is asked for
     "not_found": Code(404, "Not found"),

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from actors.runtime.ports import KeyReused, Overloaded
 from serve.gateway import front as front_module
-from serve.gateway.call import MAX_BODY
+from serve.gateway.call import MAX_BODY, Bounds
 from serve.gateway.front import Front, Limits
 from serve.gateway.health import Health
 from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
@@ -185,6 +185,22 @@ async def test_a_body_above_the_bound_is_refused_announced_or_not() -> None:
         elsewhere = await http.put("/api/me", content=b" " * (MAX_BODY + 1))
     assert [a.status_code for a in (announced, streamed, elsewhere)] == [413, 413, 413]
     assert {a.json()["code"] for a in (announced, streamed, elsewhere)} == {"body_too_large"}
+
+
+async def test_the_bound_is_a_setting_and_holds_for_every_route() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b" " * 1000
+
+    async with client(make_front(bounds=Bounds(max_body=10_000))) as http:
+        announced = await http.post("/api/cart/items", content=b" " * 10_001)
+        without = await http.request("DELETE", "/api/cart/items/l1", content=b" " * 10_001)
+        endless = {"Content-Length": "9" * 5000}
+        huge = await http.request("DELETE", "/api/cart/items/l1", content=b"", headers=endless)
+        streamed = await http.post("/api/cart/items", content=pieces())
+        taken = await http.post("/api/cart/items", content=b'{"sku": "MUG"}' + b" " * 9_000)
+    assert [a.status_code for a in (announced, without, huge, streamed, taken)] == [413, 413, 413, 413, 200]
+    assert announced.json()["detail"] == "At most 10000 bytes."
 
 
 async def test_only_json_is_taken() -> None:

@@ -6,6 +6,8 @@ from fastapi import FastAPI
 
 from serve.gateway.front import Front, Limits
 from serve.gateway.lean import Request, Response, Routes, json
+from serve.gateway.principals import Principal
+from serve.gateway.problems import Problem
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit, Verdict
 
 LIMIT = Limit("log-in", per_minute=30, burst=3)
@@ -118,3 +120,73 @@ async def _status(front: Front, peer: str, *forwarded: str) -> int:
     transport = httpx.ASGITransport(front, client=(peer, 5000))
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
         return (await http.get("/api/thing", headers=headers)).status_code
+
+
+class Names:
+    """A token is its user's name; none begins with "bad"."""
+
+    def known(self, token: str) -> Principal | None:
+        return None if token.startswith("bad") else Principal("user", token)
+
+    async def verify(self, token: str) -> Principal:
+        raise Problem("invalid_token", "no")
+
+
+def _classes() -> Front:
+    routes = Routes()
+    app = FastAPI()
+
+    async def answer(_: Request) -> Response:
+        return json({})
+
+    routes.get("/api/thing", summary="Read")(answer)
+    routes.post("/api/thing", summary="Write")(answer)
+    routes.get("/api/admin/thing", summary="Staff")(answer)
+
+    @app.post("/api/links/{token}")
+    async def link(token: str) -> dict[str, str]:
+        return {}
+
+    strict = {("POST", "/api/links/{token}"): Limit("links", per_minute=1, burst=2)}
+    limits = Limits(InProcessLimits(now=Time()), Limit("all", per_minute=60, burst=3), strict, address_factor=2)
+    return Front(app, [routes], tokens=Names(), limits=limits)
+
+
+async def _asked(front: Front, method: str, path: str, token: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    transport = httpx.ASGITransport(front, client=("203.0.113.9", 5000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        return await http.request(method, path, headers=headers)
+
+
+async def test_each_class_of_routes_has_a_bucket_of_its_own() -> None:
+    front = _classes()
+    read = [(await _asked(front, "GET", "/api/thing", "ada")).status_code for _ in range(4)]
+    others = [await _asked(front, "POST", "/api/thing", "ada"), await _asked(front, "GET", "/api/admin/thing", "ada")]
+    assert read == [200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in others] == ["2", "2"]
+
+
+async def test_many_tokens_do_not_make_an_address_more_than_it_is() -> None:
+    front = _classes()
+    seen = [(await _asked(front, "GET", "/api/thing", f"guest-{n}")) for n in range(7)]
+    assert [answer.status_code for answer in seen] == [200] * 6 + [429]
+    assert [answer.headers["ratelimit-remaining"] for answer in seen] == ["2", "2", "2", "2", "1", "0", "0"]
+    assert seen[-1].headers["retry-after"] == "1"
+    # The address itself, without a token, has a bucket besides.
+    assert (await _asked(front, "GET", "/api/thing")).status_code == 200
+
+
+async def test_bad_tokens_count() -> None:
+    front = _classes()
+    seen = [(await _asked(front, "GET", "/api/thing", f"bad-{n}")) for n in range(4)]
+    assert [answer.status_code for answer in seen] == [401, 401, 401, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in seen] == ["2", "1", "0", "0"]
+
+
+async def test_what_is_strict_counts_by_address_whatever_the_token_and_the_link() -> None:
+    front = _classes()
+    seen = [await _asked(front, "POST", f"/api/links/{n}", f"guest-{n}") for n in range(3)]
+    assert [answer.status_code for answer in seen] == [200, 200, 429]
+    assert seen[2].json()["code"] == "rate_limited"
+    assert {answer.headers["ratelimit-limit"] for answer in seen} == {"2"}
