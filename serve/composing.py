@@ -24,6 +24,7 @@ from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
 from serve.mailing import notifications_of
+from serve.measures import Measures
 from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
@@ -109,7 +110,7 @@ def terms_of(settings: Settings) -> ShopTerms:
     return ShopTerms(settings.currency, settings.tax_rate_bp, settings.prices_include_tax, ways)
 
 
-def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ...] = ()) -> Front:
+def front_of(shop: Shop, start: Lifetime, stop: Lifetime, measures: Measures, more: tuple[Routes, ...] = ()) -> Front:
     """The whole application, for a replica of Ray Serve; `start` and `stop` bracket its life."""
     settings = shop.settings
 
@@ -119,6 +120,7 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         telemetry.start(settings.otlp_endpoint)
         await start()
         yield
+        await measures.close()
         await stop()
         await shop.close()
         telemetry.stop()
@@ -137,5 +139,6 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         addresses=Addresses(settings.trusted_proxies),
         ready=shop.ready,
         metrics=settings.metrics,
+        measured=measures,
         behind_serve=True,
     )

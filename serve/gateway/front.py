@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, Call, ClientGone, Receive, Scope, Send, stream
@@ -16,6 +17,7 @@ from serve.gateway.rate_limits import Addresses, Limit, RateLimits
 from serve.gateway.routing import Found, Table
 
 Ready = Callable[[], Awaitable[dict[str, str]]]
+Measured = Callable[[], Awaitable[Sequence[Metric]]]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
@@ -37,6 +39,10 @@ async def _always_ready() -> dict[str, str]:
     return {}
 
 
+async def _nothing_more() -> Sequence[Metric]:
+    return ()
+
+
 class Front:
     """An ASGI application. Its cost to a lean request is a look-up, a decode and a handful of small objects."""
 
@@ -50,11 +56,13 @@ class Front:
         addresses: Addresses | None = None,
         ready: Ready = _always_ready,
         metrics: bool = True,
+        measured: Measured = _nothing_more,
         title: str = "Troupe",
         behind_serve: bool = False,
     ) -> None:
         """`ready` answers with the parts that are looked at: their name, and "ok" or what is the matter.
 
+        `measured` tells what other processes know, for `/metrics`; it must not take long, whatever became of them.
         `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
         """
         self._app = app
@@ -62,6 +70,7 @@ class Front:
         self._limits = limits
         self._addresses = addresses or Addresses()
         self._ready = ready
+        self._measured = measured
         self._title = title
         self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
@@ -101,7 +110,7 @@ class Front:
 
             @own.get("/metrics", summary="Metrics for Prometheus")
             async def show_metrics(_: Request) -> Response:
-                body = await asyncio.to_thread(generate_latest)
+                body = await asyncio.to_thread(telemetry.exposition, await self._measured())
                 return Response(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
 
         return own

@@ -19,6 +19,7 @@ from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.region import Region
+from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from actors.runtime.wire import Record
 
@@ -138,19 +139,7 @@ class HostActor:
     async def status(self) -> dict[str, Any]:
         """What an operator wants to see."""
         await self._up()
-        host = self._host
-        return {
-            "name": host.name,
-            "pid": os.getpid(),
-            "shards": len(host.shards),
-            "entities": sum(len(shard.entities) for shard in host.shards.values()),
-            "open": sum(shard.owed.size for shard in host.shards.values()),
-            "parked": sum(len(shard.owed.parked) for shard in host.shards.values()),
-            "stuck": dict(host.delivery.stuck),
-            "batches": host.committer.batches,
-            "records": host.committer.records,
-            "backlog": host.committer.backlog,
-        }
+        return status(self._host)
 
     async def stop(self) -> None:
         """Ends in order: flows first, then the shards are released."""
