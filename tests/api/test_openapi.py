@@ -8,6 +8,7 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.api.conftest import MakeProduct
 from tests.api.shopping import Buyer, Json, body
 from tests.waiting import eventually
 
@@ -129,7 +130,9 @@ def test_metrics_count_requests_by_route(web: httpx.Client, guest: Buyer) -> Non
     assert max(counted) >= 1
 
 
-def test_metrics_tell_of_hosts_and_flows(web: httpx.Client) -> None:
+def test_metrics_tell_of_hosts_and_flows(web: httpx.Client, product: MakeProduct) -> None:
+    product()
+
     def told() -> dict[str, float]:
         families = text_string_to_metric_families(web.get("/metrics").text)
         samples = [sample for family in families for sample in family.samples]
