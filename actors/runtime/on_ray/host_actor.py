@@ -1,7 +1,6 @@
 """A host as a Ray actor: named, restarting, one process with many entities."""
 
 import asyncio
-import gc
 import importlib
 import logging
 import os
@@ -15,6 +14,7 @@ from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.host import Host
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
+from actors.runtime.memory import calm_garbage_collection
 from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import EffectRunner, Entities
@@ -42,13 +42,6 @@ class Furnishing(Protocol):
 
 
 Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
-
-
-def _calm_garbage_collection() -> None:
-    """A full collection over a few 100,000 entities takes a third of a second, and they hold no cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1000)
 
 
 def load(path: str) -> Any:
@@ -99,7 +92,7 @@ class HostActor:
         await self._way.start()
         await furnishing.start(region, self._host.has_everything)
         self._endpoint = await self._reception.open(ray.util.get_node_ip_address())
-        _calm_garbage_collection()
+        calm_garbage_collection()
 
     async def pid(self) -> int:
         return os.getpid()
