@@ -36,6 +36,14 @@ class Reached(NamedTuple):
     blocked: frozenset[tuple[str, str]]
 
 
+class Standing(NamedTuple):
+    """How far a flow has come by what is saved, and how many dead letters it has."""
+
+    flow: str
+    position: int
+    letters: int
+
+
 class Progress(Protocol):
     """Times are UTC in milliseconds."""
 
@@ -130,6 +138,10 @@ class SqlProgress:
         flows = sa.select(DEAD_LETTERS.c.flow).distinct().order_by(DEAD_LETTERS.c.flow)
         names = await self._write(lambda db: list(db.scalars(flows)))
         return [(name, letter) for name in names for letter in await self.letters(name)]
+
+    async def standings(self) -> list[Standing]:
+        """Of every flow that has saved anything, by name."""
+        return await asyncio.to_thread(self._standings)
 
     async def exhume(self, flow: str, event_id: str) -> None:
         where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == event_id)
@@ -233,6 +245,13 @@ class SqlProgress:
                 attempts = DEAD_LETTERS.c.attempts + letter.attempts
                 renewed = {"error": letter.error[:2000], "wanted": False, "attempts": attempts}
                 db.execute(DEAD_LETTERS.update().where(where).values(**renewed))
+
+    def _standings(self) -> list[Standing]:
+        letters = sa.select(DEAD_LETTERS.c.flow, sa.func.count().label("letters")).group_by(DEAD_LETTERS.c.flow)
+        with self._engine.connect() as db:
+            positions = {row.flow: row.position for row in db.execute(sa.select(POSITIONS))}
+            buried = {row.flow: int(row.letters) for row in db.execute(letters)}
+        return [Standing(flow, positions.get(flow, 0), buried.get(flow, 0)) for flow in sorted({*positions, *buried})]
 
     def _letters(self, flow: str) -> list[DeadLetter]:
         query = (

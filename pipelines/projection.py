@@ -67,7 +67,6 @@ class ProjectionRunner(Generic[Value]):
         self._types = Types(projection.reads)
         self._tasks = Tasks()
         self._gathered: dict[str, Versioned[Value]] = {}
-        self._since = 0.0
         self._read_to = 0
         self._written_to = 0
         self._saved_at = 0.0
@@ -113,21 +112,19 @@ class ProjectionRunner(Generic[Value]):
             self._take(happened)
         if events:
             self._read_to = events[-1].position
+        if len(self._gathered) >= BATCH or (self._gathered and not events):
+            await self._write()
+        if not self._gathered:
+            self._written_to = self._read_to
+            self._moved.set()
         now = self._clock.monotonic()
-        if self._gathered:
-            left = self._since + self.projection.seconds - now
-            if left <= 0 or len(self._gathered) >= BATCH:
-                await self._write()
-            elif not events:
-                await self._clock.sleep(left)
-            return
-        self._written_to = self._read_to
-        self._moved.set()
         if now - self._saved_at >= SAVE_SECONDS:
             self._saved_at = now
             await self._progress.save(self.projection.name, self._written_to, ())
         if not events:
             await self._log.wait(self._read_to, LOOK_SECONDS)
+            # Not at each commit: what comes now is read together.
+            await self._clock.sleep(self.projection.seconds)
 
     def _take(self, happened: Happened) -> None:
         event = self._types.decode(happened)
@@ -138,8 +135,6 @@ class ProjectionRunner(Generic[Value]):
             return
         self._handled.inc()
         told = self.projection.tells(event)
-        if not self._gathered:
-            self._since = self._clock.monotonic()
         before = self._gathered.get(happened.entity)
         if before is not None:
             told = self.projection.merge(before.value, told)
@@ -149,5 +144,3 @@ class ProjectionRunner(Generic[Value]):
     async def _write(self) -> None:
         await self.projection.write(self._gathered)
         self._gathered = {}
-        self._written_to = self._read_to
-        self._moved.set()

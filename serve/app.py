@@ -11,12 +11,14 @@ from actors.runtime.host import Host
 from actors.runtime.in_process import NearWay, all_shards
 from actors.runtime.on_ray.way import NAMESPACE, RayWay
 from actors.runtime.region import Region
+from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from serve.composing import Shop, front_of
 from serve.gateway.front import Front
 from serve.hosting import ShopHost, open_journal
-from serve.hosts import host_routes
+from serve.hosts import HostBody, body, host_routes, look_at, names
 from serve.mailing import Mailing
+from serve.measures import Hosts, of_shop
 from serve.payments.gateway.actor import gateway_client
 from serve.settings import Settings
 from serve.starting import gateway
@@ -31,7 +33,7 @@ def build_front(settings: Settings) -> Front:
     way = RayWay(tasks)
     region = Region(KINDS, way, clock, entropy, settings.shards)
     shop = Shop(settings, region, gateway_client(gateway(settings, NAMESPACE)))
-    return front_of(shop, way.start, tasks.close, (host_routes(),))
+    return front_of(shop, way.start, tasks.close, of_shop(settings, Hosts(names, look_at)), (host_routes(),))
 
 
 def build_services(settings: Settings) -> Front:
@@ -72,7 +74,14 @@ def build_whole(settings: Settings) -> Front:
         await host.stop()
         await journal.close()
 
-    return front_of(shop, start, stop)
+    async def here() -> list[str]:
+        return [host.name for host in near.hosts]
+
+    async def look(name: str) -> HostBody:
+        (host,) = [host for host in near.hosts if host.name == name]
+        return body(status(host))
+
+    return front_of(shop, start, stop, of_shop(settings, Hosts(here, look)))
 
 
 class Replica:

@@ -19,7 +19,7 @@ from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
 from serve.gateway.browsers import Browsers
 from serve.gateway.call import Bounds
-from serve.gateway.front import Front
+from serve.gateway.front import Front, nothing_more
 from serve.gateway.health import Health, Port, health_of
 from serve.gateway.lean import Routes
 from serve.gateway.limiting import Limits
@@ -28,6 +28,7 @@ from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
+from serve.measures import Measures
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.services import BUILDERS, Served, service_of
@@ -124,8 +125,17 @@ def terms_of(settings: Settings) -> ShopTerms:
     return ShopTerms(settings.currency, settings.tax_rate_bp, settings.prices_include_tax, ways)
 
 
-def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ...] = ()) -> Front:
-    """The whole application, for a replica of Ray Serve; `start` and `stop` bracket its life."""
+def front_of(
+    shop: Shop,
+    start: Lifetime,
+    stop: Lifetime,
+    measures: Measures | None = None,
+    more: tuple[Routes, ...] = (),
+) -> Front:
+    """The application of the chosen services, for a replica of Ray Serve; `start` and `stop` bracket its life.
+
+    `measures`: what /metrics tells of other processes, if there are any.
+    """
     settings = shop.settings
 
     @asynccontextmanager
@@ -134,6 +144,8 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         telemetry.start(settings.otlp_endpoint)
         await start()
         yield
+        if measures is not None:
+            await measures.close()
         await stop()
         await shop.close()
         telemetry.stop()
@@ -160,6 +172,7 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         addresses=Addresses(settings.trusted_proxies),
         ready=shop.ready,
         metrics=settings.metrics,
+        measured=measures or nothing_more,
         behind_serve=True,
         elsewhere=lambda path: _absent(settings, path),
     )

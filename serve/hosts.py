@@ -1,22 +1,28 @@
 """Looking at the hosts of a running shop, and having more or fewer of them."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 import ray
+from ray.exceptions import RayError
 
 from actors.runtime.on_ray.way import NAMESPACE, PLACEMENT
 from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.problems import Problem
 
 MOST = 64
+UP = "up"
 LOOK_SECONDS = 5.0
 MOVE_SECONDS = 120.0
 
 
 class HostBody(msgspec.Struct, frozen=True):
-    """`open`: messages, effects and timers under way. `stuck`: messages that their receivers cannot decide on."""
+    """`open`: messages, effects and timers under way. `stuck`: messages that their receivers cannot decide on.
+
+    `batches`, `records`: commits, and what went with them, since its process began.
+    """
 
     name: str
     state: str
@@ -27,6 +33,8 @@ class HostBody(msgspec.Struct, frozen=True):
     parked: int = 0
     stuck: list[str] = []
     backlog: int = 0
+    batches: int = 0
+    records: int = 0
 
 
 class HostsBody(msgspec.Struct, frozen=True):
@@ -57,15 +65,26 @@ def host_routes() -> Routes:
         wanted: HostsWanted = request.body
         names = [f"host-{n}" for n in range(wanted.count)]
         async with asyncio.timeout(MOVE_SECONDS):
-            await _placement().set_hosts.remote(names)
+            await (await _placement()).set_hosts.remote(names)
         return json(await hosts())
 
     return routes
 
 
-def _placement() -> Any:
+_found: dict[str, Any] = {}
+
+
+async def _actor(name: str) -> Any:
+    """By its name; raises ValueError if there is none. One that was found is not looked up again while it answers."""
+    if name not in _found:
+        # In a thread: it asks Ray's control store, and that may be the one that does not answer.
+        _found[name] = await asyncio.to_thread(ray.get_actor, name, namespace=NAMESPACE)
+    return _found[name]
+
+
+async def _placement() -> Any:
     try:
-        return ray.get_actor(PLACEMENT, namespace=NAMESPACE)
+        return await _actor(PLACEMENT)
     except ValueError:
         raise Problem(
             "no_hosts", "This shop runs its entities in its replica; set TROUPE_HOSTS to 1 or more."
@@ -73,17 +92,34 @@ def _placement() -> Any:
 
 
 async def hosts() -> HostsBody:
+    return HostsBody(await asyncio.gather(*[look_at(name) for name in await names()]))
+
+
+async def names() -> list[str]:
+    """The hosts that there shall be. Raises Problem `no_hosts`, TimeoutError, or what Ray raises."""
     async with asyncio.timeout(LOOK_SECONDS):
-        names: list[str] = await _placement().hosts.remote()
-    return HostsBody(await asyncio.gather(*[_look(name) for name in names]))
+        placement = await _placement()
+        try:
+            told: list[str] = await placement.hosts.remote()
+        except RayError:
+            _found.pop(PLACEMENT, None)
+            raise
+    return told
 
 
-async def _look(name: str) -> HostBody:
+async def look_at(name: str) -> HostBody:
+    """One that does not answer within `LOOK_SECONDS` has the reason as its state."""
     try:
-        actor: Any = ray.get_actor(name, namespace=NAMESPACE)
         async with asyncio.timeout(LOOK_SECONDS):
-            status: dict[str, Any] = await actor.status.remote()
+            return body(await (await _actor(name)).status.remote())
     except Exception as error:
+        if isinstance(error, RayError):
+            # It may be gone for good, and another of its name come.
+            _found.pop(name, None)
         return HostBody(name, type(error).__name__)
-    known = {key: status[key] for key in ("pid", "shards", "entities", "open", "parked", "backlog")}
-    return HostBody(name, "up", stuck=sorted(status["stuck"]), **known)
+
+
+def body(status: Mapping[str, Any]) -> HostBody:
+    """Of what `actors.runtime.status` says."""
+    known = ("name", "pid", "shards", "entities", "open", "parked", "backlog", "batches", "records")
+    return HostBody(state=UP, stuck=sorted(status["stuck"]), **{key: status[key] for key in known})

@@ -40,6 +40,7 @@ _LOG = (
     "SELECT position, record_id, kind, shard, seq, epoch, entity, version, command_id, body FROM records "
     "WHERE position > ? ORDER BY position LIMIT ?"
 )
+_END = "SELECT COALESCE(MAX(position), 0) FROM records"
 _NOW = "SELECT CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
 
 
@@ -169,6 +170,10 @@ class SqlJournal(Journal):
             return [Logged(row[0], to_record(row[1:])) for row in connection.exec_driver_sql(_LOG, (after, limit))]
 
         return await self._read(read)
+
+    async def end(self) -> int:
+        """The last position; 0 if nothing is written yet."""
+        return await self._read(lambda c: int(c.exec_driver_sql(_END).scalar_one()))
 
     # snapshots, shards, leases
 

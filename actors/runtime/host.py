@@ -186,7 +186,7 @@ class Host:
         envelope = Envelope(Mode.WATCH, kind, entity, number=-1, seconds=work.envelope.seconds)
         if result.status is Status.OK and entity not in shard.entities and entity not in shard.waking:
             # Its first message is on its way: there is nothing to load yet.
-            shard.watch(Work(envelope, answered), -1, None)
+            shard.showing.watch(Work(envelope, answered), -1, None)
         else:
             shard.accept(envelope, answered)
 

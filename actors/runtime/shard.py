@@ -13,9 +13,9 @@ from actors.runtime.kind import Kind
 from actors.runtime.open_work import OpenWork
 from actors.runtime.parts import Parts
 from actors.runtime.ports import Done
+from actors.runtime.showing import Showing
 from actors.runtime.waking import Waking
-from actors.runtime.watching import Watcher, Watching
-from actors.runtime.wire import Body, Envelope, Mode, Record, Result, SentMessage, Status, TimerNote, encode
+from actors.runtime.wire import Body, Envelope, Mode, Record, SentMessage, Status, TimerNote, encode
 
 _log = logging.getLogger("troupe.runtime")
 
@@ -40,7 +40,7 @@ class Shard:
         self.pending = 0
         self.entities: dict[str, Entity] = {}
         self.waking = Waking(self)
-        self.watching = Watching()
+        self.showing = Showing(kind, parts)
         self._under_way: dict[tuple[str, str], Pending] = {}
         self._recent: OrderedDict[tuple[str, str], tuple[bytes, bytes, int]] = OrderedDict()
 
@@ -85,12 +85,12 @@ class Shard:
         entity.used = self.parts.clock.monotonic()
         if envelope.mode is Mode.READ:
             if entity.proven or entity.pending:
-                work.done(self._view(entity, envelope.number))
+                work.done(self.showing.view(entity, envelope.number))
             else:
                 self._load_after_all(entity, work)
             return
         if envelope.mode is Mode.WATCH:
-            self.watch(work, envelope.number, entity)
+            self.showing.watch(work, envelope.number, entity)
             return
         key = (envelope.entity, envelope.command_id)
         earlier = self._under_way.get(key)
@@ -143,7 +143,7 @@ class Shard:
         if work.envelope.fingerprint != fingerprint:
             work.done(KEY_REUSED)
         else:
-            self._answer(work, Status.REPEATED, reply, version)
+            self.showing.answer(work, Status.REPEATED, reply, version)
 
     # deciding
 
@@ -216,7 +216,7 @@ class Shard:
         elif not entity.proven:
             self._load_after_all(entity, work)
         elif self.parts.lease.valid():
-            self._answer(work, Status.OK, reply, entity.version)
+            self.showing.answer(work, Status.OK, reply, entity.version)
         else:
             # No record proves that the shard is still this host's, so it is no better than a read.
             work.done(UNAVAILABLE)
@@ -261,13 +261,12 @@ class Shard:
         self._under_way.pop(key, None)
         self._remember(key, (body.fingerprint, body.reply, record.version))
         opened = self.owed.note(record, body)
-        self._answer(pending.work, Status.OK, body.reply, record.version)
+        self.showing.answer(pending.work, Status.OK, body.reply, record.version)
         for work in pending.joined or ():
-            self._answer(work, Status.REPEATED, body.reply, record.version)
+            self.showing.answer(work, Status.REPEATED, body.reply, record.version)
         for work, reply in pending.tails or ():
-            self._answer(work, Status.OK, reply, record.version)
-        if entity.id in self.watching:
-            self._tell_watchers(entity)
+            self.showing.answer(work, Status.OK, reply, record.version)
+        self.showing.changed(entity)
         self.parts.opened(self, opened)
 
     def _remember(self, key: tuple[str, str], what: tuple[bytes, bytes, int]) -> None:
@@ -301,70 +300,10 @@ class Shard:
                     work.done(MOVED)
         self.pending = 0
         self.waking.close()
-        for watcher in self.watching.drain():
-            watcher.work.done(MOVED)
+        self.showing.close(MOVED)
         self.entities.clear()
-
-    # what goes out
-
-    def _answer(self, work: Work, status: Status, reply: bytes, version: int) -> None:
-        result = Result(status, reply, version, self.kind.name)
-        if work.envelope.follow:
-            target = self._target(reply)
-            if target is not None:
-                self.parts.follow(work, target, result)
-                return
-        work.done(result)
-
-    # A defect in these parts of the rules is met while others are answered: it must not reach them.
-
-    def _target(self, reply: bytes) -> tuple[str, str] | None:
-        try:
-            return self.kind.follows(self.kind.reply(reply))
-        except Exception:
-            _log.exception("where a reply of a %s leads to cannot be said", self.kind.name)
-            return None
-
-    def _settled(self, entity: Entity) -> bool:
-        try:
-            return self.kind.settled(entity.state)
-        except Exception:
-            _log.exception("whether %s/%s is settled cannot be said", self.kind.name, entity.id)
-            return True
-
-    def _view(self, entity: Entity, at_least: int) -> Result:
-        if not (self.parts.lease.valid() and entity.proven) or entity.version < at_least:
-            return UNAVAILABLE
-        return self._seen(entity)
-
-    def _seen(self, entity: Entity) -> Result:
-        try:
-            view = encode(self.kind.view(entity.state))
-        except Exception:
-            _log.exception("%s/%s cannot be shown", self.kind.name, entity.id)
-            return FAILED
-        return Result(Status.OK, view, entity.version, self.kind.name)
-
-    def watch(self, work: Work, beyond: int, entity: Entity | None) -> None:
-        """Answers once the version is above `beyond` (-1: once settled). No entity: one that is about to be."""
-        if entity is not None and (self._settled(entity) if beyond < 0 else entity.version > beyond):
-            work.done(self._view(entity, 0))
-        elif self.watching.count >= self.parts.limits.watchers:
-            work.done(OVERLOADED)
-        else:
-            until = self.parts.clock.monotonic() + work.envelope.seconds
-            self.watching.add(work.envelope.entity, Watcher(work, beyond, until))
-
-    def _tell_watchers(self, entity: Entity) -> None:
-        ready = self.watching.take(entity.id, entity.version, self._settled(entity))
-        if ready:
-            result = self._seen(entity)
-            for watcher in ready:
-                watcher.work.done(result)
 
     def release_overdue_watchers(self, now: float) -> None:
         """Those whose time is up learn how it stands."""
-        for name, watcher in self.watching.overdue(now):
-            envelope = watcher.work.envelope
-            look = Envelope(Mode.READ, self.kind.name, name, seconds=envelope.seconds)
-            self.accept(look, watcher.work.done)
+        for look in self.showing.overdue(now):
+            self.accept(look.envelope, look.done)

@@ -32,7 +32,7 @@ class Upkeep:
             await self._parts.clock.sleep(WATCHERS_EVERY)
             now = self._parts.clock.monotonic()
             for shard in list(self._shards.values()):
-                if shard.watching.count and not shard.closed:
+                if shard.showing.waiting and not shard.closed:
                     shard.release_overdue_watchers(now)
 
     async def keep_checkpoints(self) -> None:

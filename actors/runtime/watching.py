@@ -35,9 +35,12 @@ class Watching:
         waiting = self._waiting.get(entity)
         if not waiting:
             return []
-        ready = [w for w in waiting if (settled if w.beyond < 0 else version > w.beyond)]
+        ready: list[Watcher] = []
+        rest: list[Watcher] = []
+        for watcher in waiting:
+            (ready if (settled if watcher.beyond < 0 else version > watcher.beyond) else rest).append(watcher)
         if ready:
-            self._keep(entity, [w for w in waiting if w not in ready])
+            self._keep(entity, rest)
         return ready
 
     def overdue(self, now: float) -> Iterator[tuple[str, Watcher]]:

@@ -25,17 +25,15 @@ Data = Annotated[Path | None, typer.Option(help="The shop's data folder, if not 
 
 
 @app.callback(invoke_without_command=True)
-def dead_letters(
-    context: typer.Context,
-    retry_flow: Annotated[str | None, typer.Option("--retry", metavar="FLOW", help="As `retry FLOW`.")] = None,
-    data: Data = None,
-) -> None:
+def dead_letters(context: typer.Context, data: Data = None) -> None:
     """Events that flows gave up on. Without a command: list them."""
-    if context.invoked_subcommand is not None:
-        return
-    if retry_flow is not None:
-        retry(retry_flow, data=data)
-        return
+    if context.invoked_subcommand is None:
+        show(data)
+
+
+@app.command("list")
+def show(data: Data = None) -> None:
+    """Show each with its flow, when it happened and was put aside, why, and how often it was tried."""
     letters = _with(read_settings(data=data), lambda progress: progress.all_letters())
     for flow, letter in letters:
         console.print(_told(flow, letter))

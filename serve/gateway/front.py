@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
@@ -20,6 +21,7 @@ from serve.gateway.routing import Found, Table
 
 Ready = Callable[[], Awaitable[Health]]
 Elsewhere = Callable[[str], str | None]
+Measured = Callable[[], Awaitable[Sequence[Metric]]]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
@@ -31,6 +33,10 @@ _DOCS = [
 
 async def _always_ready() -> Health:
     return Health(True, {})
+
+
+async def nothing_more() -> Sequence[Metric]:
+    return ()
 
 
 class Front:
@@ -47,12 +53,14 @@ class Front:
         addresses: Addresses | None = None,
         ready: Ready = _always_ready,
         metrics: bool = True,
+        measured: Measured = nothing_more,
         title: str = "Troupe",
         behind_serve: bool = False,
         elsewhere: Elsewhere = lambda _: None,
     ) -> None:
         """`ready` looks at the ports of the shop.
 
+        `measured` tells what other processes know, for `/metrics`; it must not take long, whatever became of them.
         `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
         `elsewhere`: the part of the shop that a path belongs to, if that part does not run in this process.
         """
@@ -62,6 +70,7 @@ class Front:
         self._bounds = bounds
         self._addresses = addresses or Addresses()
         self._ready = ready
+        self._measured = measured
         self._title = title
         self._elsewhere = elsewhere
         self._tells_id = not behind_serve
@@ -101,7 +110,7 @@ class Front:
 
             @own.get("/metrics", summary="Metrics for Prometheus")
             async def show_metrics(_: Request) -> Response:
-                body = await asyncio.to_thread(generate_latest)
+                body = await asyncio.to_thread(telemetry.exposition, await self._measured())
                 return Response(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
 
         return own

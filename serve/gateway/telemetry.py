@@ -1,10 +1,13 @@
 """Metrics for Prometheus, and traces for OpenTelemetry when an endpoint is configured."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry import trace
-from prometheus_client import Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 REQUESTS = Counter("troupe_http_requests_total", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -34,6 +37,21 @@ def observe(method: str, route: str, status: int, seconds: float | None) -> None
     if histogram is None:
         histogram = _histograms[method, route] = SECONDS.labels(method, route)
     histogram.observe(seconds)
+
+
+class _Told(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+def exposition(more: Iterable[Metric] = ()) -> bytes:
+    """What this process counted, and `more` that others did, in Prometheus' text format."""
+    others = CollectorRegistry(auto_describe=False)
+    others.register(_Told(more))
+    return generate_latest() + generate_latest(others)
 
 
 def start(endpoint: str | None, service: str = "troupe") -> None:

@@ -8,7 +8,9 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.api.conftest import MakeProduct
 from tests.api.shopping import Buyer, Json, body
+from tests.waiting import eventually
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -127,3 +129,22 @@ def test_metrics_count_requests_by_route(web: httpx.Client, guest: Buyer) -> Non
     samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
     counted = [sample.value for sample in samples if "/api/cart" in sample.labels.values()]
     assert max(counted) >= 1
+
+
+def test_metrics_tell_of_hosts_and_flows(web: httpx.Client, product: MakeProduct) -> None:
+    product()
+
+    def told() -> dict[str, float]:
+        families = text_string_to_metric_families(web.get("/metrics").text)
+        samples = [sample for family in families for sample in family.samples]
+        return {f"{one.name} {' '.join(one.labels.values())}".strip(): one.value for one in samples}
+
+    flows = ("open_payments", "settle_orders", "list_orders", "show_availability", "send_mails")
+    shown = eventually(
+        lambda: found if {f"troupe_flow_letters {flow}" for flow in flows} <= (found := told()).keys() else {}
+    )
+    assert (shown["troupe_placement_up"], shown["troupe_flows_up"], shown["troupe_host_up host-0"]) == (1, 1, 1)
+    assert shown["troupe_host_shards host-0"] == 256
+    assert shown["troupe_host_records_total host-0"] >= shown["troupe_host_batches_total host-0"] > 0
+    # Also behind what is written at the start, and is no event.
+    eventually(lambda: all(told()[f"troupe_flow_behind_records {flow}"] == 0 for flow in flows))

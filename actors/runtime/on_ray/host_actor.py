@@ -1,7 +1,6 @@
 """A host as a Ray actor: named, restarting, one process with many entities."""
 
 import asyncio
-import gc
 import importlib
 import logging
 import os
@@ -15,10 +14,12 @@ from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.host import Host
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
+from actors.runtime.memory import calm_garbage_collection
 from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.region import Region
+from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from actors.runtime.wire import Record
 
@@ -41,13 +42,6 @@ class Furnishing(Protocol):
 
 
 Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
-
-
-def _calm_garbage_collection() -> None:
-    """A full collection over a few 100,000 entities takes a third of a second, and they hold no cycles."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 1000)
 
 
 def load(path: str) -> Any:
@@ -98,7 +92,7 @@ class HostActor:
         await self._way.start()
         await furnishing.start(region, self._host.has_everything)
         self._endpoint = await self._reception.open(ray.util.get_node_ip_address())
-        _calm_garbage_collection()
+        calm_garbage_collection()
 
     async def pid(self) -> int:
         return os.getpid()
@@ -138,19 +132,7 @@ class HostActor:
     async def status(self) -> dict[str, Any]:
         """What an operator wants to see."""
         await self._up()
-        host = self._host
-        return {
-            "name": host.name,
-            "pid": os.getpid(),
-            "shards": len(host.shards),
-            "entities": sum(len(shard.entities) for shard in host.shards.values()),
-            "open": sum(shard.owed.size for shard in host.shards.values()),
-            "parked": sum(len(shard.owed.parked) for shard in host.shards.values()),
-            "stuck": dict(host.delivery.stuck),
-            "batches": host.committer.batches,
-            "records": host.committer.records,
-            "backlog": host.committer.backlog,
-        }
+        return status(self._host)
 
     async def stop(self) -> None:
         """Ends in order: flows first, then the shards are released."""
