@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check simulate bench settings-docs format lock clean
+.PHONY: help install run test check simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
@@ -14,6 +14,7 @@ help:
 	@echo "make check     formatting, lint, types, import directions"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
 	@echo "make settings-docs  write docs/settings.md and .env.example from the settings"
+	@echo "make openapi   accept the interface as it is: write docs/openapi.json, which CI compares with"
 	@echo "make bench     the shop and a stateless service side by side"
 
 install: $(STAMP)
@@ -49,6 +50,9 @@ bench: install
 
 settings-docs: install
 	@$(BIN)/troupe settings --write-docs .
+
+openapi: install
+	@$(BIN)/troupe openapi docs/openapi.json
 
 format: install
 	$(BIN)/ruff format .

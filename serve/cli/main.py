@@ -2,13 +2,26 @@
 
 import typer
 
-from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, serving, settings, simulating, staff
+from serve.cli import (
+    auditing,
+    catalog,
+    dead_letters,
+    describing,
+    hosts,
+    replaying,
+    running,
+    serving,
+    settings,
+    simulating,
+    staff,
+)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
 app.command()(serving.serve)
 app.command()(running.stop)
 app.command()(settings.settings)
+app.command()(describing.openapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command()(simulating.simulate)

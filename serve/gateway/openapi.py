@@ -36,8 +36,18 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 }
 _DESCRIPTION = (
     "Money is an integer of minor units and a currency. Errors are problem+json with a stable `code`. Writes take an "
-    "`Idempotency-Key`. Every answer carries `X-Request-Id`. Lists page with `cursor`."
+    "`Idempotency-Key`. Every answer carries `X-Request-Id`. Lists page with `cursor`. "
+    "Answers to limited calls carry `RateLimit-Limit`, `-Remaining` and `-Reset`: users and guests are counted by "
+    "themselves and with all others of their address, reading, writing and staff routes each by itself. "
+    "Version 1 changes by addition only: bear fields and values that you do not know."
 )
+RATE_LIMIT_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+HEADERS = {
+    "Retry-After": "Seconds until another try makes sense.",
+    "RateLimit-Limit": "How many requests may come at once.",
+    "RateLimit-Remaining": "How many may come now.",
+    "RateLimit-Reset": "Seconds until as many as possible may come again; on 429, until the next may.",
+}
 _REASONS = {200: "OK", 201: "Created", 202: "Under way", 204: "Done, nothing to tell", 304: "Not changed"}
 
 
@@ -45,6 +55,7 @@ def problem_codes(route: Route) -> dict[int, list[str]]:
     """The codes that a route may answer, by status: its own and those that follow from its declaration."""
     declared = route.declared
     codes = [*declared.problems, "invalid_token", "rate_limited", "internal", "unavailable", "overloaded"]
+    codes += ["service_unavailable", "body_too_large"]
     if route.has_body:
         codes += ["malformed_json", "invalid_request", "body_too_large", "body_too_slow", "unsupported_media_type"]
     if declared.query is not None or declared.params:
@@ -55,6 +66,10 @@ def problem_codes(route: Route) -> dict[int, list[str]]:
         codes.append("forbidden")
     if any(name.lower() == "idempotency-key" for name in declared.headers):
         codes += ["bad_idempotency_key", "idempotency_key_reused"]
+    return _by_status(codes)
+
+
+def _by_status(codes: Sequence[str]) -> dict[int, list[str]]:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(CODES[code].status if code in CODES else 409, []).append(code)
@@ -117,8 +132,16 @@ def _responses(route: Route, types: list[Any], schemas: Sequence[Any]) -> dict[s
         responses[str(status)] = answer
     for status, codes in problem_codes(route).items():
         described = "; ".join(f"`{code}`: {CODES[code].title if code in CODES else 'refused'}" for code in codes)
-        responses.setdefault(str(status), {"description": described, "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}})
+        responses.setdefault(str(status), _problem(status, described))
     return responses
+
+
+def _problem(status: int, described: str) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": described, "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
+    if status in (429, 503):
+        names = ("Retry-After", *RATE_LIMIT_HEADERS) if status == 429 else ("Retry-After",)
+        answer["headers"] = {name: {"description": HEADERS[name], "schema": {"type": "integer"}} for name in names}
+    return answer
 
 
 def _parameters(
@@ -172,14 +195,24 @@ def merged(routes: Sequence[Route], fastapi: dict[str, Any], title: str) -> dict
 
 
 def _with_problems(operation: Any) -> Any:
-    """FastAPI describes its own form of validation errors; ours is a problem."""
+    """FastAPI describes its own form of validation errors; ours is a problem, and every route may answer some more."""
     if not isinstance(operation, dict) or "responses" not in operation:
         return operation
-    problem = {"content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}}
+    codes = ["invalid_token", "rate_limited", "internal", "unavailable", "service_unavailable"]
+    if "requestBody" in operation:
+        codes += ["malformed_json", "invalid_request", "body_too_large"]
+    if "security" in operation:
+        codes += ["not_authenticated", "forbidden"]
     responses = dict(operation["responses"])
-    if "422" in responses:
-        responses["422"] = {"description": "`invalid_request`: The request does not fit its description", **problem}
-    responses.setdefault("default", {"description": "A problem", **problem})
+    if "422" in responses and "HTTPValidationError" in str(responses["422"]):
+        del responses["422"]
+        codes.append("invalid_request")
+    for status, found in _by_status(codes).items():
+        described = "; ".join(f"`{code}`: {CODES[code].title}" for code in found)
+        responses.setdefault(str(status), _problem(status, described))
+        if status == 429:  # also where a route says it in its own words
+            responses["429"] = {**_problem(429, described), **responses["429"]}
+    responses.setdefault("default", {"description": "A problem", "content": {MEDIA_TYPE: {"schema": _PROBLEM_REF}}})
     return {**operation, "responses": responses}
 
 
