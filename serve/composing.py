@@ -36,9 +36,10 @@ from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
 from serve.settings import Settings
+from serve.users.accounts import Accounts
+from serve.users.accounts_store import AccountsStore
 from serve.users.api import STRICT_LIMITS, router
-from serve.users.service import Users
-from serve.users.store import Store as UserStore
+from serve.users.sessions import Sessions
 from serve.users.store import open_engine
 
 Lifetime = Callable[[], Awaitable[None]]
@@ -56,7 +57,8 @@ class Shop:
         self.tokens = Tokens(self.keys, access_seconds=settings.access_token_seconds, guest_days=settings.guest_days)
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
-        self.users = Users(
+        self.accounts = Accounts(self._engine, self._passwords)
+        self.sessions = Sessions(
             self._engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
@@ -78,7 +80,7 @@ class Shop:
             catalog_routes(self.catalog),
             payment_routes(Payments(entities, [secret] if secret else [])),
             page_routes(self.gateway),
-            notification_routes(notifications_of(settings, self.orders_store, UserStore(self._engine))),
+            notification_routes(notifications_of(settings, self.orders_store, AccountsStore(self._engine))),
         ]
 
     async def ready(self) -> dict[str, str]:
@@ -124,7 +126,7 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         telemetry.stop()
 
     app = FastAPI(title="Troupe", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(router(shop.users, shop.keys))
+    app.include_router(router(shop.accounts, shop.sessions, shop.keys))
     limits = None
     if settings.rate_limits:
         default = Limit("default", settings.rate_per_minute, settings.rate_burst)

@@ -17,9 +17,10 @@ from serve.gateway.passwords import Passwords
 from serve.gateway.problems import Problem
 from serve.gateway.rate_limits import InProcessLimits
 from serve.gateway.tokens import Tokens
+from serve.users.accounts import Accounts
 from serve.users.api import STRICT_LIMITS, router
 from serve.users.schemas import LogIn
-from serve.users.service import LEEWAY, Users
+from serve.users.sessions import LEEWAY, Sessions
 from serve.users.store import open_engine
 
 ADA = {"email": "Ada@Example.com", "password": "three wet umbrellas", "name": " Ada Byron "}
@@ -36,7 +37,8 @@ class Time:
 
 @dataclass
 class Shop:
-    users: Users
+    accounts: Accounts
+    sessions: Sessions
     keys: Keys
     front: Front
     time: Time
@@ -56,11 +58,12 @@ def shop(tmp_path: Path, passwords: Passwords) -> Iterator[Shop]:
     engine = open_engine(tmp_path / "users.db")
     keys = Keys(engine, time)
     tokens = Tokens(keys, now=time)
-    users = Users(engine, tokens, passwords, now=time, limits=InProcessLimits(now=lambda: time.now / 1000))
+    accounts = Accounts(engine, passwords, now=time)
+    sessions = Sessions(engine, tokens, passwords, now=time, limits=InProcessLimits(now=lambda: time.now / 1000))
     app = FastAPI()
-    app.include_router(router(users, keys))
+    app.include_router(router(accounts, sessions, keys))
     limits = Limits(InProcessLimits(now=lambda: time.now / 1000), strict=STRICT_LIMITS)
-    yield Shop(users, keys, Front(app, tokens=tokens, limits=limits), time, engine)
+    yield Shop(accounts, sessions, keys, Front(app, tokens=tokens, limits=limits), time, engine)
     engine.dispose()
 
 
@@ -255,14 +258,14 @@ async def test_anyone_can_verify_an_access_token_with_the_published_keys(http: h
 
 
 async def test_staff_are_made_at_the_command_line(http: httpx.AsyncClient, shop: Shop) -> None:
-    made = await shop.users.create_staff("sam@example.com", "seven dry umbrellas", "Sam", ("staff", "admin"))
+    made = await shop.accounts.create_staff("sam@example.com", "seven dry umbrellas", "Sam", ("staff", "admin"))
     assert made.roles == ["admin", "staff"]
     with pytest.raises(ValueError, match="unknown roles"):
-        await shop.users.create_staff("x@example.com", "seven dry umbrellas", "X", ("king",))
+        await shop.accounts.create_staff("x@example.com", "seven dry umbrellas", "X", ("king",))
     await http.post("/api/users", json=ADA)
-    assert (await shop.users.grant("ada@example.com", ["staff"])).roles == ["staff"]
+    assert (await shop.accounts.grant("ada@example.com", ["staff"])).roles == ["staff"]
     with pytest.raises(Problem, match="not_found"):
-        await shop.users.grant("nobody@example.com", ["staff"])
+        await shop.accounts.grant("nobody@example.com", ["staff"])
     session = (await http.post("/api/users/sessions", json=LOG_IN)).json()
     assert session["user"]["roles"] == ["staff"]
 
@@ -270,8 +273,8 @@ async def test_staff_are_made_at_the_command_line(http: httpx.AsyncClient, shop:
 async def test_a_password_is_hashed_again_when_the_cost_changed(shop: Shop, http: httpx.AsyncClient) -> None:
     await http.post("/api/users", json=ADA)
     dearer = Passwords(memory_kib=128, time_cost=1)
-    users = Users(shop.engine, Tokens(shop.keys, now=shop.time), dearer, now=shop.time)
-    await users.log_in(LogIn(**LOG_IN))
+    sessions = Sessions(shop.engine, Tokens(shop.keys, now=shop.time), dearer, now=shop.time)
+    await sessions.log_in(LogIn(**LOG_IN))
     with shop.engine.connect() as connection:
         assert "$m=128," in str(connection.scalar(sa.text("select password from users")))
     dearer.close()

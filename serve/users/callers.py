@@ -1,0 +1,15 @@
+"""What the users' routes say of their callers and refusals."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends
+
+from serve.gateway.access import user
+from serve.gateway.principals import Principal
+from serve.gateway.problems import MEDIA_TYPE
+
+User = Annotated[Principal, Depends(user)]
+
+
+def problems_of(**codes: str) -> dict[int | str, dict[str, Any]]:
+    return {int(status[1:]): {"description": text, "content": {MEDIA_TYPE: {}}} for status, text in codes.items()}
