@@ -39,7 +39,8 @@ from serve.settings import Settings
 from serve.users.accounts import Accounts
 from serve.users.accounts_store import AccountsStore
 from serve.users.api import STRICT_LIMITS, router
-from serve.users.sessions import Sessions
+from serve.users.ended_sessions import PolledEndedSessions
+from serve.users.sessions import Lifetimes, Sessions
 from serve.users.store import open_engine
 
 Lifetime = Callable[[], Awaitable[None]]
@@ -54,12 +55,22 @@ class Shop:
         self.gateway = gateway
         self._engine = open_engine(settings.database("users"))
         self.keys = Keys(self._engine)
-        self.tokens = Tokens(self.keys, access_seconds=settings.access_token_seconds, guest_days=settings.guest_days)
+        self.ended = PolledEndedSessions(self._engine)
+        self.tokens = Tokens(
+            self.keys,
+            access_seconds=settings.access_token_seconds,
+            guest_days=settings.guest_days,
+            ended=self.ended,
+        )
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
         self.accounts = Accounts(self._engine, self._passwords)
         self.sessions = Sessions(
-            self._engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
+            self._engine,
+            self.tokens,
+            self._passwords,
+            lifetimes=Lifetimes(settings.session_days, settings.session_long_days, settings.session_most_days),
+            ended=self.ended,
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
@@ -100,6 +111,7 @@ class Shop:
         return parts
 
     async def close(self) -> None:
+        await self.ended.stop()
         await self.gateway.close()
         await self.orders_store.close()
         await self.catalog.close()
@@ -119,6 +131,7 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logs.configure(settings.log_level)
         telemetry.start(settings.otlp_endpoint)
+        await shop.ended.start()
         await start()
         yield
         await stop()

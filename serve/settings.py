@@ -80,7 +80,9 @@ class Settings(BaseSettings):
         (), description='JSON: networks whose X-Forwarded-For is believed, ["10.0.0.0/8"]'
     )
     access_token_seconds: int = Field(300, ge=10, le=300, description="how long an access token lives")
-    refresh_days: int = Field(30, ge=1, le=365, description="how long an unused session lives")
+    session_days: int = Field(1, ge=1, le=365, description="how long an unused session lives")
+    session_long_days: int = Field(30, ge=1, le=365, description="the same of who wants to stay logged in")
+    session_most_days: int = Field(90, ge=1, le=3650, description="how long a session lives however much it is used")
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")

@@ -19,6 +19,13 @@ Ready = Callable[[], Awaitable[dict[str, str]]]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
+_IDENTITY = frozenset(
+    b"remote-user x-remote-user x-user x-user-id x-user-email x-user-name x-user-roles x-roles x-principal "
+    b"x-authenticated-user x-authenticated-userid x-authenticated-groups x-auth-request-user x-auth-request-email "
+    b"x-auth-request-groups x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username "
+    b"x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer".split()
+)
+"""What gateways tell services about a caller. A caller who sends it is lying, so it goes no further."""
 _DOCS = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
@@ -111,6 +118,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         request_id = token = forwarded = None
+        lies = False
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_id = value
@@ -119,6 +127,10 @@ class Front:
             elif name == b"x-forwarded-for":
                 # Each proxy may add a line of its own; together they are one list.
                 forwarded = value if forwarded is None else forwarded + b", " + value
+            elif name in _IDENTITY:
+                lies = True
+        if lies:
+            scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in _IDENTITY]}
         call = Call(scope, receive, send, request_ids.request_id(request_id), token, forwarded, self._tells_id)
         marker = request_ids.current.set(call.request_id)
         try:
@@ -191,15 +203,19 @@ class Front:
         call.extra = verdict.raw_headers
 
     def _address_key(self, call: Call) -> str | None:
+        address = self._address(call)
+        return None if address is None else f"address:{address}"
+
+    def _address(self, call: Call) -> str | None:
         peer = (call.scope.get("client") or ("",))[0]
         forwarded = call.forwarded.decode("latin-1") if call.forwarded else None
-        address = self._addresses.of(peer, forwarded)
-        return None if address is None else f"address:{address}"
+        return self._addresses.of(peer, forwarded)
 
     async def _fall_through(self, call: Call, method: str, path: str, found: Found | None) -> None:
         """The FastAPI application's turn. A bad token is its routes' business: logging in does not need a good one."""
         state: dict[str, Any] = call.scope.setdefault("state", {})
         state["request_id"] = call.request_id
+        state["address"] = self._address(call)
         state["lean_methods"] = tuple(found.methods) if found is not None else ()
         started = clock.monotonic()
         try:

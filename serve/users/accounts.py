@@ -79,7 +79,7 @@ class Accounts:
             hashed = await self._passwords.hash(change.password)
         changed = await asyncio.to_thread(self._store_change, user.id, change.name, hashed)
         if hashed is not None:
-            await asyncio.to_thread(self._sessions.end_sessions, user.id, "password", principal.session)
+            await asyncio.to_thread(self._sessions.end_sessions, user.id, "password", self._now(), principal.session)
         return user_body(changed)
 
     def _store_change(self, user_id: str, name: str | None, password: str | None) -> User:

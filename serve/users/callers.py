@@ -2,12 +2,20 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from serve.gateway.access import user
 from serve.gateway.principals import Principal
 from serve.gateway.problems import MEDIA_TYPE
+from serve.users.devices import Arrival
 
+
+def _arrival(request: Request) -> Arrival:
+    address = request.scope.get("state", {}).get("address")
+    return Arrival(request.headers.get("user-agent", ""), address)
+
+
+Arriving = Annotated[Arrival, Depends(_arrival)]
 User = Annotated[Principal, Depends(user)]
 
 

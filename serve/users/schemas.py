@@ -20,9 +20,18 @@ class Registration(_In):
     name: Name
 
 
+DeviceToken = Annotated[
+    str | None,
+    Field(max_length=128, description="From an earlier log-in: failures of strangers do not slow down this device."),
+]
+KeepMeLoggedIn = Annotated[bool, Field(description="The session may lie unused for longer.")]
+
+
 class LogIn(_In):
     email: EmailStr = Field(examples=["ada@example.com"])
     password: Password
+    keep_me_logged_in: KeepMeLoggedIn = False
+    device_token: DeviceToken = None
 
 
 class Refresh(_In):
@@ -52,6 +61,9 @@ class SessionBody(BaseModel):
     refresh_token: str = Field(description="Good for one exchange at /api/users/sessions/refresh.")
     expires_in: int = Field(description="Seconds that the access token lives.", examples=[300])
     token_type: str = "Bearer"  # noqa: S105
+    device_token: str | None = Field(
+        default=None, description="After a log-in: keep it on this device, also beyond the session."
+    )
     user: UserBody
 
 
@@ -59,3 +71,21 @@ class JwksBody(BaseModel):
     """RFC 7517: the public keys that access tokens are verified with."""
 
     keys: list[dict[str, str]]
+
+
+class SessionInfo(BaseModel):
+    """One place where somebody is logged in."""
+
+    id: str = Field(examples=["6f1c8a0be6f94f0d8a7c5b3e2d1f0a9b"])
+    device: str = Field(description="By its User-Agent; may be empty.", examples=["Firefox on Windows"])
+    address: str = Field(description="The network it came from; may be empty.", examples=["203.0.113.0/24"])
+    created_at: int = Field(description="UTC, milliseconds.", examples=[1_764_000_000_000])
+    used_at: int = Field(description="The log-in or the last refresh.", examples=[1_764_000_300_000])
+    expires_at: int = Field(description="If it isn't used until then.", examples=[1_764_086_700_000])
+    keep_me_logged_in: bool
+    current: bool = Field(description="Whether this request belongs to it.")
+
+
+class SessionList(BaseModel):
+    items: list[SessionInfo]
+    next: str | None = None

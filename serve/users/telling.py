@@ -3,10 +3,8 @@
 import sqlalchemy as sa
 
 from pipelines.events.users import KIND, Event
-from pipelines.log.outbox import outbox_table, put
-from serve.users.tables import metadata, users
-
-outbox = outbox_table(metadata)
+from pipelines.log.outbox import put
+from serve.users.tables import outbox, users
 
 
 def tell(connection: sa.Connection, user_id: str, *events: Event, at: int) -> int:
@@ -14,10 +12,9 @@ def tell(connection: sa.Connection, user_id: str, *events: Event, at: int) -> in
 
     The connection must be in a transaction that writes. Raises LookupError: there is no such account.
     """
-    step = users.update().where(users.c.id == user_id).values(version=users.c.version + 1)
-    if connection.execute(step).rowcount == 0:
+    there = sa.and_(users.c.id == user_id, users.c.deleted_at.is_(None))
+    if connection.execute(users.update().where(there).values(version=users.c.version + 1)).rowcount == 0:
         raise LookupError(user_id)
-    version = connection.scalar(sa.select(users.c.version).where(users.c.id == user_id))
-    assert version is not None
+    version = connection.execute(sa.select(users.c.version).where(there)).scalar_one()
     put(connection, outbox, KIND, user_id, version, events, at)
     return int(version)
