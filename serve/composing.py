@@ -43,6 +43,8 @@ from serve.users.ended_sessions import PolledEndedSessions
 from serve.users.sessions import Lifetimes, Sessions
 from serve.users.store import open_engine
 
+EXPORTED = 10_000
+"""Orders and notices in the export of an account: the newest ones."""
 Lifetime = Callable[[], Awaitable[None]]
 
 
@@ -64,7 +66,13 @@ class Shop:
         )
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
-        self.accounts = Accounts(self._engine, self._passwords)
+        self.accounts = Accounts(
+            self._engine,
+            self._passwords,
+            reset_seconds=settings.password_reset_seconds,
+            limits=self.limiter,
+            others={"orders": self._orders_of, "notices": self._notices_of},
+        )
         self.sessions = Sessions(
             self._engine,
             self.tokens,
@@ -74,6 +82,13 @@ class Shop:
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
+        self.notifications = notifications_of(settings, self.orders_store, AccountsStore(self._engine))
+
+    async def _orders_of(self, user_id: str) -> list[str]:
+        return [row.id for row in await self.orders_store.page(owner=f"user:{user_id}", after=None, limit=EXPORTED)]
+
+    async def _notices_of(self, user_id: str) -> list[dict[str, object]]:
+        return [one._asdict() for one in await self.notifications.page(f"user:{user_id}", limit=EXPORTED)]
 
     def routes(self) -> list[Routes]:
         settings, entities = self.settings, self.entities
@@ -91,7 +106,7 @@ class Shop:
             catalog_routes(self.catalog),
             payment_routes(Payments(entities, [secret] if secret else [])),
             page_routes(self.gateway),
-            notification_routes(notifications_of(settings, self.orders_store, AccountsStore(self._engine))),
+            notification_routes(self.notifications),
         ]
 
     async def ready(self) -> dict[str, str]:

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     session_days: int = Field(1, ge=1, le=365, description="how long an unused session lives")
     session_long_days: int = Field(30, ge=1, le=365, description="the same of who wants to stay logged in")
     session_most_days: int = Field(90, ge=1, le=3650, description="how long a session lives however much it is used")
+    password_reset_seconds: int = Field(3600, ge=60, le=86_400, description="how long a password reset's link works")
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")

@@ -21,6 +21,7 @@ def open_engine(address: str | Path) -> sa.Engine:
         connection.isolation_level = None  # the driver would begin by itself, and not before a savepoint
         for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA secure_delete=ON")  # what is erased must not stand in the file's free pages
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

@@ -99,13 +99,16 @@ async def test_register_log_in_and_read_the_profile(http: httpx.AsyncClient, sho
             "name": "Ada Byron",
             "roles": [],
             "created_at": shop.time.now,
+            "email_confirmed": False,
+            "phone": None,
+            "language": "en",
         },
     )
     session = await http.post("/api/users/sessions", json=LOG_IN)
     assert (session.status_code, session.json()["expires_in"], session.json()["user"]) == (201, 300, made.json())
     assert session.headers["cache-control"] == "no-store"
     profile = await http.get("/api/users/me", headers=bearer(session.json()))
-    assert (profile.status_code, profile.json()) == (200, made.json())
+    assert (profile.status_code, profile.json()) == (200, {**made.json(), "order_count": 0, "last_order": None})
 
 
 async def test_registration_refuses(http: httpx.AsyncClient) -> None:
@@ -276,7 +279,16 @@ async def test_the_routes_are_described(http: httpx.AsyncClient) -> None:
     document = (await http.get("/openapi.json")).json()
     assert {p for p in document["paths"] if p.startswith("/api/users")} == {
         "/api/users",
+        "/api/users/email-confirmations",
+        "/api/users/email-confirmations/{token}",
         "/api/users/me",
+        "/api/users/me/activity",
+        "/api/users/me/addresses",
+        "/api/users/me/addresses/{id}",
+        "/api/users/me/email",
+        "/api/users/me/export",
+        "/api/users/password-resets",
+        "/api/users/password-resets/{token}",
         "/api/users/sessions",
         "/api/users/sessions/current",
         "/api/users/sessions/refresh",
