@@ -41,6 +41,10 @@ from serve.users.accounts_store import AccountsStore
 from serve.users.api import STRICT_LIMITS, router
 from serve.users.ended_sessions import PolledEndedSessions
 from serve.users.sessions import Lifetimes, Sessions
+from serve.users.social.api import PREFIX, SOCIAL_LIMITS, social_routes
+from serve.users.social.configuring import parse
+from serve.users.social.providers import provider_of
+from serve.users.social.service import Social
 from serve.users.store import open_engine
 
 EXPORTED = 10_000
@@ -79,6 +83,15 @@ class Shop:
             self._passwords,
             lifetimes=Lifetimes(settings.session_days, settings.session_long_days, settings.session_most_days),
             ended=self.ended,
+        )
+        self.social = Social(
+            self._engine,
+            self.sessions,
+            self.tokens,
+            [
+                provider_of(one, f"{settings.url}{PREFIX}/{one.name}/callback")
+                for one in parse(settings.social.get_secret_value())
+            ],
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
@@ -155,10 +168,11 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
 
     app = FastAPI(title="Troupe", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(router(shop.accounts, shop.sessions, shop.keys))
+    app.include_router(social_routes(shop.social, settings.url, settings.social_return_url))
     limits = None
     if settings.rate_limits:
         default = Limit("default", settings.rate_per_minute, settings.rate_burst)
-        limits = Limits(shop.limiter, default, STRICT_LIMITS)
+        limits = Limits(shop.limiter, default, {**STRICT_LIMITS, **SOCIAL_LIMITS})
     return Front(
         app,
         [*shop.routes(), *more],

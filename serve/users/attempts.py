@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from serve.users.devices import plain
 from serve.users.tables import create, failures
 
 _SECOND = 1000
@@ -73,7 +74,7 @@ def _network(address: str | None) -> str:
     """A caller has a whole /64 of IPv6 addresses."""
     if address is None:
         return ""
-    found = ipaddress.ip_address(address)
+    found = plain(address)
     return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 

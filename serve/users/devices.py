@@ -41,11 +41,16 @@ def shortened(address: str | None) -> str:
     """The network of an address, /24 or /48: enough to know one's own town by, too little to find a person."""
     if address is None:
         return ""
-    found = ipaddress.ip_address(address)
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
+    found = plain(address)
     prefix = _V4_PREFIX if found.version == 4 else _V6_PREFIX
     return str(ipaddress.ip_network((found, prefix), strict=False))
+
+
+def plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 address also where a socket of IPv6 shows it."""
+    found = ipaddress.ip_address(address)
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 def device_token(secret: bytes, user_id: str, device: str | None = None) -> str:

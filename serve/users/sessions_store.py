@@ -41,7 +41,7 @@ class SessionsStore:
         """Also forgets the sessions that have expired by its start, and ends those beyond `MOST`: their ids. None, and
         nothing is done: the account is gone or its password is another by now."""
         now = session.created_at
-        this = users.c.id == session.user_id
+        this = sa.and_(users.c.id == session.user_id, users.c.deleted_at.is_(None))
         found = this if opening.verified is None else sa.and_(this, users.c.password == opening.verified)
         values: dict[str, int | str] = {"logged_in_at": now}
         if opening.rehashed is not None:

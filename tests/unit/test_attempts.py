@@ -86,6 +86,7 @@ def test_addresses_of_one_ipv6_network_are_one(store: AttemptsStore) -> None:
         fail(store, 1, made(address=f"2001:db8:0:1::{n}"))
     assert store.begin(made(address="2001:db8:0:1:ffff::9"), NOW) == 1000
     assert store.begin(made(address="2001:db8:0:2::9"), NOW) == 0
+    assert made(address="::ffff:203.0.113.9") == made()
 
 
 def test_a_known_device_is_not_locked_out_by_strangers(store: AttemptsStore) -> None:

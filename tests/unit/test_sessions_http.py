@@ -199,8 +199,8 @@ async def test_another_gateway_refuses_a_logged_out_session_within_a_second(
             assert (await elsewhere.get("/api/users/me", headers=bearer(one))).status_code == 200
         await http.delete("/api/users/sessions/current", headers=bearer(session))
         async with asyncio.timeout(1):
-            while (await elsewhere.get("/api/users/me", headers=bearer(session))).status_code == 200:
-                await asyncio.sleep(0.02)  # noqa: ASYNC110  # it is the answer that is waited for
+            while (await elsewhere.get("/api/users/me", headers=bearer(session))).status_code == 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         assert (await elsewhere.get("/api/users/me", headers=bearer(kept))).status_code == 200
     await other.ended.stop()
 
