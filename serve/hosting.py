@@ -58,6 +58,7 @@ class Flows:
         self._journal = journal
         self._tail = tail
         self._users = open_engine(settings.database("users"))
+        self._people, self._activity = People(self._users), Activity(self._users)
         self._erasure = MailErasure(_sqlite(settings, "notifications"), FolderMailer(settings.mails))
         self._log: SharedLog | None = None
         self._users_log: SharedLog | None = None
@@ -66,17 +67,16 @@ class Flows:
     async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
         log = self._log = SharedLog(JournalLog(self._journal, self._tail, alone))
         users = self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=0.25))
-        people, activity = People(self._users), Activity(self._users)
-        joining = Joining(entities, people, self._orders)
+        joining = Joining(entities, self._people, self._orders)
         self._runners = [
             FlowRunner(open_payments(entities), log, self._progress),
             FlowRunner(settle_orders(entities), log, self._progress),
             ProjectionRunner(list_orders(self._orders), log, self._progress),
             ProjectionRunner(show_availability(self._catalog), log, self._progress),
-            FlowRunner(count_orders(activity, joining), log, self._progress),
-            FlowRunner(show_activity(activity), users, self._progress),
+            FlowRunner(count_orders(self._activity, joining), log, self._progress),
+            FlowRunner(show_activity(self._activity), users, self._progress),
             FlowRunner(join_guest_orders(joining), users, self._progress),
-            FlowRunner(erase_people(self._orders, self._erasure, people, SystemClock()), users, self._progress),
+            FlowRunner(erase_people(self._orders, self._erasure, self._people, SystemClock()), users, self._progress),
         ]
         for runner in self._runners:
             await runner.start()
@@ -88,6 +88,7 @@ class Flows:
             await self._log.close()
         if self._users_log is not None:
             await self._users_log.close()
+        await self._activity.close()
         await self._erasure.close()
         await asyncio.to_thread(self._users.dispose)
         await self._orders.close()

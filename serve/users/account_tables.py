@@ -24,6 +24,7 @@ addresses = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("user_id", sa.ForeignKey("users.id"), nullable=False, index=True),
     sa.Column("made_by", sa.String(32)),
+    sa.Column("made_from", sa.LargeBinary),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("line1", sa.String(200), nullable=False),

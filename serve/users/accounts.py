@@ -252,17 +252,21 @@ class Accounts(People):
         if password is not None:
             await self._check_password(user, password, "The password is wrong.")
             return
+        await self._take(user.id)
         session = await asyncio.to_thread(self._sessions.session, principal.session)
         if session is None or self._now() - session.created_at > RECENT:
             raise Problem("password_needed", "Give the password, or log in again.")
 
     async def _check_password(self, user: User, password: str, detail: str) -> None:
-        # A stolen access token must not be good for guessing.
-        verdict = await self._limits.take(f"password:{user.id}", _PASSWORDS)
-        if not verdict.allowed:
-            raise verdict.problem()
+        await self._take(user.id)
         if not await self._passwords.verify(password, user.password or None):
             raise Problem("wrong_credentials", detail, status=403)
+
+    async def _take(self, user_id: str) -> None:
+        # A stolen access token must be good neither for guessing nor for having mails sent to everybody.
+        verdict = await self._limits.take(f"password:{user_id}", _PASSWORDS)
+        if not verdict.allowed:
+            raise verdict.problem()
 
     async def _found(self, user_id: str) -> User:
         user = await asyncio.to_thread(self._store.by_id, user_id)

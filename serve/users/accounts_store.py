@@ -116,7 +116,7 @@ class AccountsStore:
             event = PasswordResetRequested(link.id, now)
         with self._writing.begin() as connection:
             user = _read(connection, user_id or "")
-            lately = links.mailed_lately(connection, user_id or "", link.purpose, now)
+            lately = links.mailed_lately(connection, user_id or "", link)
             if user is None or lately:
                 _write_as_much(connection, now)
                 return False

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from pipelines.show_activity import ORDER_CONFIRMED, Note
+from serve.databases import SharedTransactions
 from serve.users.account_tables import activity
 from serve.users.schemas import ActivityItem, LastOrder
 from serve.users.tables import create, users
@@ -24,12 +25,17 @@ class Activity:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
-        self._writing = engine.execution_options(writes=True)
-        create(self._writing)
+        create(engine.execution_options(writes=True))
+        # Each confirmed order is noted: those that come together share a commit.
+        self._notes = SharedTransactions(engine, "activity-write")
+
+    async def close(self) -> None:
+        """Waits for what is being noted. Nothing can be noted after it."""
+        await self._notes.close()
 
     async def note(self, note: Note) -> None:
         """Once by the note's id. Of an account that is gone nothing is noted."""
-        await asyncio.to_thread(self._note, note)
+        await self._notes.run(lambda connection: _note(connection, note))
 
     async def page(self, user_id: str, before: tuple[int, str] | None, limit: int) -> list[ActivityItem]:
         """Newest first, at most `limit`, behind the place `before` (at, id)."""
@@ -37,16 +43,6 @@ class Activity:
 
     async def ordered(self, user_id: str) -> Ordered:
         return await asyncio.to_thread(self._ordered, user_id)
-
-    def _note(self, note: Note) -> None:
-        with self._writing.begin() as connection:
-            there = sa.select(users.c.id).where(users.c.id == note.user_id, users.c.deleted_at.is_(None))
-            noted = sa.select(activity.c.id).where(activity.c.id == note.id)
-            if connection.execute(there).first() is None or connection.execute(noted).first() is not None:
-                return
-            about = msgspec.json.encode(note.about).decode()
-            values = {"id": note.id, "user_id": note.user_id, "at": note.at, "what": note.what, "about": about}
-            connection.execute(activity.insert().values(values))
 
     def _page(self, user_id: str, before: tuple[int, str] | None, limit: int) -> list[ActivityItem]:
         query = sa.select(activity).where(activity.c.user_id == user_id)
@@ -70,3 +66,13 @@ class Activity:
         if last is None:
             return Ordered(count, None)
         return Ordered(count, LastOrder(id=msgspec.json.decode(last.about)["order"], at=last.at))
+
+
+def _note(connection: sa.Connection, note: Note) -> None:
+    there = sa.select(users.c.id).where(users.c.id == note.user_id, users.c.deleted_at.is_(None))
+    noted = sa.select(activity.c.id).where(activity.c.id == note.id)
+    if connection.execute(there).first() is None or connection.execute(noted).first() is not None:
+        return
+    about = msgspec.json.encode(note.about).decode()
+    values = {"id": note.id, "user_id": note.user_id, "at": note.at, "what": note.what, "about": about}
+    connection.execute(activity.insert().values(values))

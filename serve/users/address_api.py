@@ -35,7 +35,7 @@ def address_routes(book: AddressBook) -> APIRouter:
         key: Annotated[tuple[str | None, bytes], Depends(command)],
         _: Annotated[str | None, Header(alias="Idempotency-Key")] = None,
     ) -> AddressBody:
-        return await book.add(who.id, body, key[0])
+        return await book.add(who.id, body, *key)
 
     @routes.patch(
         "/api/users/me/addresses/{id}",

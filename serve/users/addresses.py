@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from actors.runtime.ports import KeyReused
 from pipelines.events.users import UserProfileChanged
 from serve.gateway import clock
 from serve.gateway.problems import Problem, declare
@@ -35,9 +36,14 @@ class AddressBook:
         """In the order in which they were added."""
         return await asyncio.to_thread(self._list, user_id)
 
-    async def add(self, user_id: str, address: NewAddress, command_id: str | None = None) -> AddressBody:
-        """The first one is the default of both kinds. Raises Problem `too_many_addresses` or `not_found`."""
-        return await asyncio.to_thread(self._add, user_id, address, command_id)
+    async def add(
+        self, user_id: str, address: NewAddress, command_id: str | None = None, fingerprint: bytes = b""
+    ) -> AddressBody:
+        """The first one is the default of both kinds. A repeated command id finds the address that it made.
+
+        Raises Problem `too_many_addresses` or `not_found`; KeyReused: the id came with another fingerprint.
+        """
+        return await asyncio.to_thread(self._add, user_id, address, command_id, fingerprint)
 
     async def change(self, user_id: str, address_id: str, change: AddressChange) -> AddressBody:
         """Raises Problem `not_found`."""
@@ -52,11 +58,13 @@ class AddressBook:
         with self._engine.connect() as connection:
             return [_body(row) for row in connection.execute(mine.order_by(addresses.c.created_at, addresses.c.id))]
 
-    def _add(self, user_id: str, address: NewAddress, command_id: str | None) -> AddressBody:
+    def _add(self, user_id: str, address: NewAddress, command_id: str | None, fingerprint: bytes) -> AddressBody:
         mine = addresses.c.user_id == user_id
         with self._writing.begin() as connection:
             if command_id is not None:
                 made = connection.execute(sa.select(addresses).where(mine, addresses.c.made_by == command_id)).first()
+                if made is not None and made.made_from != fingerprint:
+                    raise KeyReused
                 if made is not None:
                     return _body(made)
             count = connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one()
@@ -67,8 +75,8 @@ class AddressBook:
                 values.update(dict.fromkeys(_DEFAULTS, True))
             address_id = secrets.token_hex(16)
             _make_room(connection, user_id, values)
-            row = {"id": address_id, "user_id": user_id, "made_by": command_id, "created_at": self._now()}
-            connection.execute(addresses.insert().values({**row, **values}))
+            values.update(id=address_id, user_id=user_id, made_by=command_id, made_from=fingerprint)
+            connection.execute(addresses.insert().values(created_at=self._now(), **values))
             return self._told(connection, user_id, address_id)
 
     def _change(self, user_id: str, address_id: str, change: AddressChange) -> AddressBody:

@@ -17,7 +17,7 @@ from serve.users.tables import users
 Purpose = Literal["confirm_email", "change_email", "reset_password", "email_changed", "nobody"]
 
 MAIL_EVERY = 60_000
-"""Milliseconds in which nobody is mailed the same kind of link twice, however often it is asked for."""
+"""Milliseconds in which no address is mailed the same kind of link twice, however often it is asked for."""
 _KEPT_USED = 86_400_000
 
 
@@ -67,9 +67,11 @@ def keep(connection: sa.Connection, link: LinkRow) -> None:
     connection.execute(links.insert().values(msgspec.structs.asdict(link)))
 
 
-def mailed_lately(connection: sa.Connection, user_id: str, purpose: Purpose, now: int) -> bool:
-    same = sa.and_(links.c.user_id == user_id, links.c.purpose == purpose, links.c.created_at > now - MAIL_EVERY)
-    return connection.execute(sa.select(links.c.id).where(same).limit(1)).first() is not None
+def mailed_lately(connection: sa.Connection, user_id: str, link: LinkRow) -> bool:
+    """Whether one like it went to the same address a moment ago."""
+    like_it = sa.and_(links.c.user_id == user_id, links.c.purpose == link.purpose, links.c.email == link.email)
+    lately = sa.select(links.c.id).where(like_it, links.c.created_at > link.created_at - MAIL_EVERY)
+    return connection.execute(lately.limit(1)).first() is not None
 
 
 def drop(connection: sa.Connection, user_id: str, *purposes: Purpose) -> None:

@@ -289,6 +289,12 @@ async def test_an_address_that_is_somebody_elses_is_not_had(http: httpx.AsyncCli
     wanted = {"email": "eve@example.com", "password": ADA["password"]}
     await http.patch("/api/users/me/email", json=wanted, headers=ada)
     token = await shop.token()
+    await http.patch("/api/users/me/email", json={**wanted, "email": "ada@newmail.example"}, headers=ada)
+    assert await shop.token() != token
+    assert code(await http.post(f"/api/users/email-confirmations/{token}")) == (410, "link_unusable")
+    shop.time.now += MAIL_EVERY
+    await http.patch("/api/users/me/email", json=wanted, headers=ada)
+    token = await shop.token()
     await logged_in(http, email="eve@example.com", name="Eve")
     assert code(await http.post(f"/api/users/email-confirmations/{token}")) == (409, "email_taken")
     shop.time.now += MAIL_EVERY
@@ -317,6 +323,8 @@ async def test_the_address_book(http: httpx.AsyncClient, shop: Shop) -> None:
     first = await http.post(url, json=SQUARE, headers={**ada, **key})
     again = await http.post(url, json=SQUARE, headers={**ada, **key})
     assert (first.status_code, again.json()) == (201, first.json())
+    other = await http.post(url, json={**SQUARE, "city": "Leeds"}, headers={**ada, **key})
+    assert code(other) == (422, "idempotency_key_reused")
     assert (first.json()["default_shipping"], first.json()["default_billing"]) == (True, True)
     assert (await shop.told())[-1] == events.UserProfileChanged(("addresses",), shop.time.now)
     shop.time.now += 1
@@ -359,6 +367,7 @@ async def test_the_activity_page(http: httpx.AsyncClient, shop: Shop) -> None:
         await runner.reached((await log.read(0, 1000))[-1].position)
     await runner.stop()
     await progress.close()
+    await shop.accounts.activity.close()
     first = (await http.get("/api/users/me/activity?limit=2", headers=ada)).json()
     second = (await http.get("/api/users/me/activity", params={"cursor": first["next"]}, headers=ada)).json()
     items = first["items"] + second["items"]

@@ -75,8 +75,10 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     await orders.keep_contact("c1", "o1", "guest:g1", Contact("Ada@Example.com", SQUARE), 1)
     await orders.keep_contact("c2", "o2", "guest:g2", Contact("eve@example.com", SQUARE), 1)
     people = People(engine, now=lambda: 2)
-    yield Shop(accounts, people, Activity(engine), orders, NotingEntities(), tmp_path, MemoryLog())
+    made = Shop(accounts, people, Activity(engine), orders, NotingEntities(), tmp_path, MemoryLog())
+    yield made
     await orders.close()
+    await made.activity.close()
     engine.dispose()
 
 
