@@ -16,6 +16,7 @@ from actors.decision import Done, Message, Refused
 from actors.order_commands import CASH_ON_DELIVERY as CASH_ON_DELIVERY
 from actors.order_commands import MAX_REFUNDS as MAX_REFUNDS
 from actors.order_commands import MAX_TRIES as MAX_TRIES
+from actors.order_commands import Adopt as Adopt
 from actors.order_commands import AskFate as AskFate
 from actors.order_commands import Cancel as Cancel
 from actors.order_commands import Deliver as Deliver
@@ -44,6 +45,7 @@ from actors.order_events import ItemShort as ItemShort
 from actors.order_events import ItemWaited as ItemWaited
 from actors.order_events import MethodChosen as MethodChosen
 from actors.order_events import NextAction as NextAction
+from actors.order_events import OrderAdopted as OrderAdopted
 from actors.order_events import OrderCancelled as OrderCancelled
 from actors.order_events import OrderConfirmed as OrderConfirmed
 from actors.order_events import OrderDelivered as OrderDelivered
@@ -89,7 +91,10 @@ class RefundRow(msgspec.Struct, frozen=True):
 
 
 class OrderView(Message, tag="OrderView/1", frozen=True):
-    """Everything that a reader may need. `closing`: the payment session was asked to close and has not answered."""
+    """Everything that a reader may need. `closing`: the payment session was asked to close and has not answered.
+
+    `guest`: whose it was before an account adopted it; who has the guest's token may still follow it.
+    """
 
     id: str
     status: Status
@@ -114,6 +119,7 @@ class OrderView(Message, tag="OrderView/1", frozen=True):
     shipments: tuple[Shipment, ...] = ()
     refunds: tuple[RefundRow, ...] = ()
     out_of_stock: tuple[str, ...] = ()
+    guest: str = ""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -156,6 +162,7 @@ class OrderState(msgspec.Struct, frozen=True):
     refunds: dict[str, RefundRow] = {}
     shipments: tuple[Shipment, ...] = ()
     history: tuple[Step, ...] = ()
+    guest: str = ""
 
     @property
     def awaits_payment(self) -> bool:
@@ -201,6 +208,7 @@ COMMANDS: TypeAlias = (
     | Ship
     | Deliver
     | Refund
+    | Adopt
     | PaymentDeadline
 )
 EVENTS: TypeAlias = (
@@ -225,6 +233,7 @@ EVENTS: TypeAlias = (
     | RefundRequested
     | OrderRefunded
     | OrderRefundFailed
+    | OrderAdopted
 )
 REPLIES: TypeAlias = OrderView | Done | Refused
 EFFECTS = None
@@ -242,6 +251,7 @@ PUBLIC: tuple[type[Message], ...] = (
     RefundRequested,
     OrderRefunded,
     OrderRefundFailed,
+    OrderAdopted,
 )
 """Events that other services may read."""
 
@@ -275,6 +285,7 @@ def view(state: OrderState) -> OrderView:
         shipments=state.shipments,
         refunds=tuple(state.refunds.values()),
         out_of_stock=state.short if state.status == "rejected" else (),
+        guest=state.guest,
     )
 
 
@@ -328,6 +339,8 @@ def apply(state: OrderState, event: EVENTS) -> OrderState:
             return _step(replace(state, shipments=(*state.shipments, Shipment(carrier, tracking))), at, "shipped")
         case OrderDelivered(at):
             return _step(state, at, "delivered")
+        case OrderAdopted(owner, guest):
+            return replace(state, owner=owner, guest=guest)
     assert_never(event)
 
 

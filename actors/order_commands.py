@@ -136,5 +136,14 @@ class Refund(Message, tag="Refund/1", frozen=True):
     reason: str = ""
 
 
+class Adopt(Message, tag="Adopt/1", frozen=True):
+    """From a flow: the guest who ordered turned out to be the account `owner`. Answers OrderView.
+
+    Refused: no_such_order, not_a_guests (it is another account's).
+    """
+
+    owner: str
+
+
 class PaymentDeadline(Message, tag="PaymentDeadline/1", frozen=True):
     """Timer `deadline`."""

@@ -7,6 +7,7 @@ from actors.decision import Context, Decision
 from actors.order import (
     AUTOMATIC_REFUND,
     COMMANDS,
+    Adopt,
     AskFate,
     Cancel,
     Deliver,
@@ -66,7 +67,7 @@ def decide(state: OrderState, command: COMMANDS, context: Context) -> Decision:
         case PaymentDeadline():
             if state.status == "reserved" and not state.closing:
                 close(draft, "deadline")
-        case Cancel() | PayAgain() | Pack() | Ship() | Deliver() | Refund():
+        case Cancel() | PayAgain() | Pack() | Ship() | Deliver() | Refund() | Adopt():
             return serve_people(draft, command)
         case _:
             _hear_payment(draft, command)

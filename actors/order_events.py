@@ -150,6 +150,15 @@ class OrderCancelled(Message, tag="OrderCancelled/1", frozen=True):
     at: int
 
 
+class OrderAdopted(Message, tag="OrderAdopted/1", frozen=True):
+    """A guest's order (`guest`, as its owner was named) is an account's from now on. `status` is what it was and is."""
+
+    owner: str
+    guest: str
+    status: str
+    at: int
+
+
 class OrderPacked(Message, tag="OrderPacked/1", frozen=True):
     at: int
 

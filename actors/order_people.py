@@ -1,4 +1,4 @@
-"""What shoppers and staff ask of an order: carried out, or refused with a reason."""
+"""What shoppers and staff ask of an order, and who adopts it: carried out, or refused with a reason."""
 
 from typing import TypeAlias
 
@@ -9,9 +9,11 @@ from actors.order import (
     CASH_ON_DELIVERY,
     MAX_REFUNDS,
     MAX_TRIES,
+    Adopt,
     Cancel,
     Deliver,
     MethodChosen,
+    OrderAdopted,
     OrderCancelled,
     OrderDelivered,
     OrderPacked,
@@ -27,7 +29,11 @@ from actors.order import (
 )
 from actors.order_outcomes import OrderDraft, cancel, close, give_all_back
 
-FromPeople: TypeAlias = Cancel | PayAgain | Pack | Ship | Deliver | Refund
+FromPeople: TypeAlias = Cancel | PayAgain | Pack | Ship | Deliver | Refund | Adopt
+
+
+GUEST = "guest:"
+"""Before the id of an owner who has no account."""
 
 
 def serve_people(draft: OrderDraft, command: FromPeople) -> Decision:
@@ -42,6 +48,8 @@ def serve_people(draft: OrderDraft, command: FromPeople) -> Decision:
             refused = _pay_again(draft, command)
         case Refund():
             refused = _refund(draft, command)
+        case Adopt(owner):
+            refused = _adopt(draft, owner)
         case _:
             refused = _fulfil(draft, command)
     return draft.decision(refused if refused is not None else view(draft.state))
@@ -131,6 +139,16 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
     draft.send("payment", state.id, payment.Refund(command.refund_id, amount))
     for sku, units in command.lines.items():
         draft.send("stock", sku, stock.TakeBack(state.id, units))
+    return None
+
+
+def _adopt(draft: OrderDraft, owner: str) -> Refused | None:
+    state = draft.state
+    if state.owner == owner:
+        return None
+    if not state.owner.startswith(GUEST):
+        return Refused("not_a_guests", "The order is an account's.")
+    draft.add(OrderAdopted(owner, state.owner, state.status, draft.now))
     return None
 
 

@@ -17,6 +17,7 @@ Event: TypeAlias = (
     | order.OrderPacked
     | order.OrderShipped
     | order.OrderDelivered
+    | order.OrderAdopted
 )
 
 STATUS: dict[type, order.Status] = {
@@ -34,7 +35,7 @@ STATUS: dict[type, order.Status] = {
 class Listed(NamedTuple):
     """What an event tells of an order; None where it does not."""
 
-    status: order.Status
+    status: str
     owner: str | None = None
     placed_at: int | None = None
     total: int | None = None
@@ -60,6 +61,8 @@ class OrderList(Protocol):
 
 
 def listed(event: Event) -> Listed:
+    if isinstance(event, order.OrderAdopted):
+        return Listed(event.status, event.owner)
     status = STATUS[type(event)]
     if isinstance(event, order.OrderOpened):
         return Listed(status, event.owner, event.at, event.totals.total, event.terms.currency)

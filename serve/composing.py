@@ -28,14 +28,25 @@ from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
+from serve.mailing import notifications_of
 from serve.measures import Measures
+from serve.notifications.service import Notifications
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
-from serve.users.service import Users
+from serve.users.accounts import Accounts
+from serve.users.accounts_store import AccountsStore
+from serve.users.ended_sessions import PolledEndedSessions
+from serve.users.sessions import Lifetimes, Sessions
+from serve.users.social.api import PREFIX
+from serve.users.social.configuring import parse
+from serve.users.social.providers import provider_of
+from serve.users.social.service import Social
 from serve.users.store import open_engine
 
+EXPORTED = 10_000
+"""Orders and notices in the export of an account: the newest ones."""
 Lifetime = Callable[[], Awaitable[None]]
 
 READY_SECONDS = 3.0
@@ -57,14 +68,50 @@ class Shop:
         self.gateway = gateway or no_gateway()
         self.users_engine = open_engine(settings.database("users"))
         self.keys = keys_of(settings, self.users_engine)
-        self.tokens = Tokens(self.keys, access_seconds=settings.access_token_seconds, guest_days=settings.guest_days)
+        self.ended = PolledEndedSessions(self.users_engine)
+        self.tokens = Tokens(
+            self.keys,
+            access_seconds=settings.access_token_seconds,
+            guest_days=settings.guest_days,
+            ended=self.ended,
+        )
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
         self.limiter = InProcessLimits()
-        self.users = Users(
-            self.users_engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
+        self.accounts = Accounts(
+            self.users_engine,
+            self._passwords,
+            reset_seconds=settings.password_reset_seconds,
+            limits=self.limiter,
+            others={"orders": self._orders_of, "notices": self._notices_of},
+        )
+        self.sessions = Sessions(
+            self.users_engine,
+            self.tokens,
+            self._passwords,
+            lifetimes=Lifetimes(settings.session_days, settings.session_long_days, settings.session_most_days),
+            ended=self.ended,
         )
         self.seen = SeenSkus()
         self.terms = terms_of(settings)
+
+    @cached_property
+    def social(self) -> Social:
+        settings = self.settings
+        providers = [
+            provider_of(one, f"{settings.url}{PREFIX}/{one.name}/callback")
+            for one in parse(settings.social.get_secret_value())
+        ]
+        return Social(self.users_engine, self.sessions, self.tokens, providers)
+
+    @cached_property
+    def notifications(self) -> Notifications:
+        return notifications_of(self.settings, self.orders_store, AccountsStore(self.users_engine))
+
+    async def _orders_of(self, user_id: str) -> list[str]:
+        return [row.id for row in await self.orders_store.page(owner=f"user:{user_id}", after=None, limit=EXPORTED)]
+
+    async def _notices_of(self, user_id: str) -> list[dict[str, object]]:
+        return [one._asdict() for one in await self.notifications.page(f"user:{user_id}", limit=EXPORTED)]
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -101,8 +148,9 @@ class Shop:
         return Health(found.ready, {**dict.fromkeys(ports, NOT_HERE), **found.parts})
 
     async def close(self) -> None:
+        await self.ended.stop()
         await self.gateway.close()
-        for made in ("orders_store", "catalog"):
+        for made in ("notifications", "orders_store", "catalog"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)
@@ -142,6 +190,7 @@ def front_of(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logs.configure(settings.log_level)
         telemetry.start(settings.otlp_endpoint)
+        await shop.ended.start()
         await start()
         yield
         if measures is not None:

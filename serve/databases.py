@@ -81,11 +81,30 @@ class SharedTransactions:
         return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
 
+def scrub(engine: Engine) -> None:
+    """Empties the log beside a SQLite file, where what was erased or replaced may still stand. Blocks.
+
+    Waits for readers and writers as long as the connection does. Raises ConnectionError: they went on; try again.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        cursor.close()
+    finally:
+        raw.close()
+    if busy:
+        raise ConnectionError("the database is too busy to be scrubbed")
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
     connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
     connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}").close()
     _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL").close()
+    connection.execute("PRAGMA secure_delete = ON").close()  # what is erased must not stand in the file's free pages
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

@@ -24,7 +24,7 @@ from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
 from serve.orders.store import OrderStore
 from serve.settings import Settings
-from serve.users.store import Store as UserStore
+from serve.users.accounts_store import AccountsStore
 from serve.users.store import open_engine
 
 SHOP_NAME = "Troupe"
@@ -33,7 +33,7 @@ LOOK_EVERY = 0.25
 
 
 def notifications_of(
-    settings: Settings, orders: OrderStore, users: UserStore, mailer: Mailer | None = None
+    settings: Settings, orders: OrderStore, users: AccountsStore, mailer: Mailer | None = None
 ) -> Notifications:
     """`mailer`: the folder of the settings, unless another is given."""
 
@@ -51,7 +51,7 @@ class Mailing:
 
     def __init__(self, settings: Settings, journal: SqlJournal) -> None:
         self._orders = OrderStore(f"sqlite:///{settings.database('orders')}")
-        users = UserStore(open_engine(settings.database("users")))
+        users = AccountsStore(open_engine(settings.database("users")))
         self._mails = FolderMailer(settings.mails)
         self._notifications = notifications_of(settings, self._orders, users, self._mails)
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")

@@ -11,7 +11,6 @@ from serve.carts.service import Carts
 from serve.catalog.api import catalog_routes
 from serve.gateway.lean import Routes
 from serve.gateway.rate_limits import Limit
-from serve.mailing import notifications_of
 from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
@@ -22,7 +21,7 @@ from serve.payments.api import payment_routes
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
 from serve.users.api import STRICT_LIMITS, router
-from serve.users.store import Store as UserStore
+from serve.users.social.api import SOCIAL_LIMITS, social_routes
 
 if TYPE_CHECKING:
     from serve.composing import Shop
@@ -37,7 +36,10 @@ class Served(NamedTuple):
 
 
 def users(shop: "Shop") -> Served:
-    return Served(routers=[router(shop.users, shop.keys)], strict=STRICT_LIMITS)
+    settings = shop.settings
+    social = social_routes(shop.social, settings.url, settings.social_return_url)
+    routers = [router(shop.accounts, shop.sessions, shop.keys), social]
+    return Served(routers=routers, strict={**STRICT_LIMITS, **SOCIAL_LIMITS})
 
 
 def catalog(shop: "Shop") -> Served:
@@ -65,8 +67,7 @@ def payments(shop: "Shop") -> Served:
 
 
 def notifications(shop: "Shop") -> Served:
-    made = notifications_of(shop.settings, shop.orders_store, UserStore(shop.users_engine))
-    return Served([notification_routes(made)])
+    return Served([notification_routes(shop.notifications)])
 
 
 BUILDERS: dict[str, Callable[["Shop"], Served]] = {

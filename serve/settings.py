@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
+from serve.users.social.configuring import parse as social_providers
 
 PREFIX = "TROUPE_"
 ENV_FILE = ".env"
@@ -107,8 +108,18 @@ class Settings(BaseSettings):
         (), description='JSON: networks whose X-Forwarded-For is believed, ["10.0.0.0/8"]'
     )
     access_token_seconds: int = Field(300, ge=10, le=300, description="how long an access token lives")
-    refresh_days: int = Field(30, ge=1, le=365, description="how long an unused session lives")
+    session_days: int = Field(1, ge=1, le=365, description="how long an unused session lives")
+    session_long_days: int = Field(30, ge=1, le=365, description="the same of who wants to stay logged in")
+    session_most_days: int = Field(90, ge=1, le=3650, description="how long a session lives however much it is used")
+    password_reset_seconds: int = Field(3600, ge=60, le=86_400, description="how long a password reset's link works")
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
+    social: SecretStr = Field(
+        SecretStr("[]"),
+        description='JSON: [{"name", "kind": oidc, github or facebook, "issuer", "client_id", ...}, ...]',
+    )
+    social_return_url: str = Field(
+        "", description="the page that gets the one-time code of a social log-in; empty: JSON"
+    )
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")
     webhook_secret: SecretStr | None = Field(
@@ -166,6 +177,12 @@ class Settings(BaseSettings):
     def _are_once_each(cls, value: tuple[Service, ...]) -> tuple[Service, ...]:
         if len(set(value)) < len(value):
             raise ValueError("a service is named twice")
+        return value
+
+    @field_validator("social")
+    @classmethod
+    def _are_providers(cls, value: SecretStr) -> SecretStr:
+        social_providers(value.get_secret_value())
         return value
 
     @field_validator("shipping")

@@ -9,12 +9,10 @@ import typer
 from rich.console import Console
 
 from serve.cli.running import read_settings
-from serve.gateway.keys import Keys
 from serve.gateway.passwords import Passwords
 from serve.gateway.problems import Problem
-from serve.gateway.tokens import Tokens
 from serve.settings import Settings
-from serve.users.service import Users
+from serve.users.accounts import Accounts
 from serve.users.store import open_engine
 
 app = typer.Typer(no_args_is_help=True, help="Accounts with rights over the shop.")
@@ -45,12 +43,12 @@ def add(
 async def _add(settings: Settings, email: str, password: str, name: str) -> None:
     engine = open_engine(settings.database("users"))
     passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
-    users = Users(engine, Tokens(Keys(engine)), passwords)
+    accounts = Accounts(engine, passwords)
     try:
-        await users.create_staff(email, password, name)
+        await accounts.create_staff(email, password, name)
     except Problem as problem:
         if problem.code != "email_taken":
             raise
-        await users.grant(email, ("staff",))
+        await accounts.grant(email, ("staff",))
     finally:
         await asyncio.to_thread(engine.dispose)

@@ -1,4 +1,6 @@
-"""Passwords (and the words at their core) that are tried first."""
+"""Passwords (and the words at their core) that are tried first: the commonest of leaked lists, and some of our own."""
+
+from pathlib import Path
 
 _WORDS = """
 123456 1234567 12345678 123456789 1234567890 12345678910 0123456789 9876543210 987654321 0987654321 1122334455
@@ -26,4 +28,5 @@ diamond silver golden orange purple yellow rainbow unicorn garfield snoopy micke
 zaq1zaq1 aa123456 aaaaaaaaaa asdf1234 asdf123456 qwer1234 qwerasdf qwerasdfzxcv pass1234 pass12345 passpass
 passpasspass correcthorsebatterystaple correcthorse shopping troupe ecommerce customer
 """
-COMMON = frozenset(_WORDS.split())
+_LISTED = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+COMMON = frozenset(_WORDS.split()).union(line for line in _LISTED if not line.startswith("#"))

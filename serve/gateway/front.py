@@ -25,6 +25,13 @@ Measured = Callable[[], Awaitable[Sequence[Metric]]]
 
 READY_SECONDS = 5.0
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
+_IDENTITY = frozenset(
+    b"remote-user x-remote-user x-user x-user-id x-user-email x-user-name x-user-roles x-roles x-principal "
+    b"x-authenticated-user x-authenticated-userid x-authenticated-groups x-auth-request-user x-auth-request-email "
+    b"x-auth-request-groups x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username "
+    b"x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer".split()
+)
+"""What gateways tell services about a caller. A caller who sends it is lying, so it goes no further."""
 _DOCS = [
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
@@ -120,6 +127,7 @@ class Front:
             await self._app(scope, receive, send)
             return
         request_id = token = forwarded = origin = length = None
+        lies = False
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 request_id = value
@@ -132,6 +140,10 @@ class Front:
             elif name == b"x-forwarded-for":
                 # Each proxy may add a line of its own; together they are one list.
                 forwarded = value if forwarded is None else forwarded + b", " + value
+            elif name in _IDENTITY:
+                lies = True
+        if lies:
+            scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in _IDENTITY]}
         known = request_ids.request_id(request_id)
         call = Call(
             scope, receive, send, known, token, forwarded, self._tells_id, self._bounds, origin=origin, length=length
@@ -240,6 +252,7 @@ class Front:
         """The FastAPI application's turn. A bad token is its routes' business: logging in does not need a good one."""
         state: dict[str, Any] = call.scope.setdefault("state", {})
         state["request_id"] = call.request_id
+        state["address"] = self._address(call)
         state["lean_methods"] = tuple(found.methods) if found is not None else ()
         started = clock.monotonic()
         try:

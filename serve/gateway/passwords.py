@@ -42,11 +42,11 @@ class Passwords:
         return await self._run(lambda: str(self._argon2.hash(password)))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """None: there is no such user; false, after as much work. Raises Overloaded."""
+        """None or empty: there is no such user, or no password; false, after as much work. Raises Overloaded."""
         if len(password) > LONGEST:
             return False
         matches = await self._run(lambda: bool(self._argon2.verify(password, hashed or self._dummy)))
-        return matches and hashed is not None
+        return matches and bool(hashed)
 
     def is_outdated(self, hashed: str) -> bool:
         """Whether it was made at another cost than is configured now, and should be made again at the next log-in."""

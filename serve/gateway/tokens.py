@@ -1,13 +1,16 @@
 """Access tokens for users (RS256, five minutes at most) and tokens for guests (HS256, the guest's cart id in them)."""
 
 import asyncio
+import hmac
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Any
 
 import jwt
 
 from serve.gateway import clock
+from serve.gateway.ended_sessions import NONE_ENDED, EndedSessions
 from serve.gateway.keys import Keys
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
@@ -29,15 +32,21 @@ class Tokens:
         access_seconds: int = MAX_ACCESS_SECONDS,
         guest_days: int = 90,
         remembered: int = 20_000,
+        ended: EndedSessions = NONE_ENDED,
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
-        """Raises ValueError when access tokens would live for more than five minutes: they can't be taken back."""
+        """`ended`: their tokens are refused.
+
+        Raises ValueError when access tokens would live for more than five minutes: who verifies them by the published
+        keys is not told that a session ended.
+        """
         if not 0 < access_seconds <= MAX_ACCESS_SECONDS:
             raise ValueError(f"access tokens live 1 to {MAX_ACCESS_SECONDS} seconds, not {access_seconds}")
         self.access_seconds = access_seconds
         self._keys = keys
         self._guest_seconds = guest_days * 86_400
         self._remembered = remembered
+        self._ended = ended
         self._now = now
         self._known: OrderedDict[str, tuple[Principal, int]] = OrderedDict()
 
@@ -66,12 +75,17 @@ class Tokens:
         self._remember(token, Principal("guest", cart_id), now + self._guest_seconds)
         return token
 
+    async def secret(self, purpose: str) -> bytes:
+        """For signing what is no token of ours: another one for each purpose."""
+        ring = await self._keys.ring()
+        return hmac.new(ring.guest_secret, purpose.encode(), sha256).digest()
+
     def known(self, token: str) -> Principal | None:
         found = self._known.get(token)
         if found is None:
             return None
         principal, expires = found
-        if expires <= self._now():
+        if expires <= self._now() or principal.session in self._ended:
             del self._known[token]
             return None
         self._known.move_to_end(token)
@@ -94,6 +108,8 @@ class Tokens:
             raise _invalid("It is not one of ours.") from None
         if claims["exp"] * 1000 <= self._now():
             raise _invalid("It has expired.")
+        if principal.session in self._ended:
+            raise _invalid("Its session has ended.")
         self._remember(token, principal, claims["exp"])
         return principal
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from pipelines.list_orders import OrderNote
-from serve.databases import SharedTransactions, open_engine
+from serve.databases import SharedTransactions, open_engine, scrub
 from serve.orders.schemas import Contact, OrderSummary
 
 T = TypeVar("T")
@@ -63,12 +63,20 @@ listed = Table(
 
 _KEEP = "INSERT INTO contacts (id, order_id, owner, created_at, contact) VALUES (?, ?, ?, ?, ?)"
 _DROP = "DELETE FROM contacts WHERE id = ?"
+_EMAIL = "lower(json_extract(contact, '$.email'))"
+_INDEX_EMAILS = f"CREATE INDEX IF NOT EXISTS contacts_by_email ON contacts ({_EMAIL}) WHERE owner LIKE 'guest:%'"
+_OF_GUESTS = f"""
+    SELECT id, order_id, created_at FROM contacts
+    WHERE {_EMAIL} = ? AND owner LIKE 'guest:%' ORDER BY created_at, id
+"""
+_GIVE = "UPDATE contacts SET owner = ? WHERE id = ?"
 _CONTACT = "SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?"
 _NOTE = """
     INSERT INTO orders (id, owner, placed_at, status, total, currency, version)
     VALUES (?1, COALESCE(?2, ''), COALESCE(?3, 0), ?4, COALESCE(?5, 0), COALESCE(?6, ''), ?7)
     ON CONFLICT (id) DO UPDATE SET
-        owner = COALESCE(?2, owner), placed_at = COALESCE(?3, placed_at),
+        owner = CASE WHEN ?7 > version OR owner = '' THEN COALESCE(?2, owner) ELSE owner END,
+        placed_at = COALESCE(?3, placed_at),
         total = COALESCE(?5, total), currency = COALESCE(?6, currency),
         status = CASE WHEN ?7 > version THEN ?4 ELSE status END,
         version = CASE WHEN ?7 > version THEN ?7 ELSE version END
@@ -92,11 +100,21 @@ class Unlisted(NamedTuple):
     order_id: str
 
 
+class GuestContact(NamedTuple):
+    """A guest's contact: which order it is of, and when the order was asked for."""
+
+    id: str
+    order_id: str
+    created_at: int
+
+
 class OrderStore:
     """`url` is SQLAlchemy's; `connections` bounds the threads that read pages."""
 
     def __init__(self, url: str, connections: int = 4) -> None:
         engine = open_engine(url, _metadata, connections + 2)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_INDEX_EMAILS)
         self._engine = engine
         self._reading = engine.execution_options(writes=False)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-read")
@@ -140,6 +158,32 @@ class OrderStore:
         """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
         return await self._writes.run(lambda c: c.execute(statement.values(contact=None)).rowcount)
+
+    async def erase_owner(self, owner: str) -> list[str]:
+        """`erase_contacts`, so that they stand nowhere in the files either; answers the owner's orders.
+
+        Raises ConnectionError: the database was too busy to be sure; ask again.
+        """
+        await self.erase_contacts(owner)
+        await asyncio.to_thread(scrub, self._engine)
+        statement = select(contacts.c.order_id).where(contacts.c.owner == owner)
+        return [row.order_id for row in await self._read(lambda c: c.execute(statement).all())]
+
+    async def guest_contacts(self, email: str) -> list[GuestContact]:
+        """Those in which guests gave this address, which is compared without case; oldest first."""
+        found = await self._read(lambda c: c.exec_driver_sql(_OF_GUESTS, (email.lower(),)).all())
+        return [GuestContact(*row) for row in found]
+
+    async def guest_email(self, contact_id: str) -> str | None:
+        """The address of a contact that is a guest's still."""
+        kept = await self.contact(contact_id)
+        if kept is None or kept.contact is None or not kept.owner.startswith("guest:"):
+            return None
+        return kept.contact.email
+
+    async def give_contact(self, contact_id: str, owner: str) -> None:
+        """The contact is `owner`'s from now on."""
+        await self._writes.run(lambda connection: connection.exec_driver_sql(_GIVE, (owner, contact_id)).rowcount)
 
     async def unlisted_contacts(self, before: int, after: str, limit: int) -> list[Unlisted]:
         """Contacts made before `before` (UTC, milliseconds) whose order is not listed, by id, behind the id `after`."""

@@ -1,16 +1,19 @@
 """An order by example, alone and with its stock, its cart and its payment session around it."""
 
+import msgspec
 import pytest
 
 from actors import cart, order, payment, stock
 from actors.decision import ClearTimer, Context, Decision, Done, Message, Refused, SetTimer
 from actors.order import (
+    Adopt,
     AskFate,
     Cancel,
     Deliver,
     GiveBack,
     Held,
     NextAction,
+    OrderAdopted,
     OrderCancelled,
     OrderConfirmed,
     OrderPaid,
@@ -379,9 +382,26 @@ def test_a_refund_of_lines_includes_their_tax() -> None:
     assert sent(desk.tell(Refund("r1", lines={"bolt": 3})))[0] == ("payment", "o", payment.Refund("r1", 347))
 
 
-@pytest.mark.parametrize("command", [Cancel("customer"), PayAgain("card", "x"), Pack(), Refund("r1")])
+@pytest.mark.parametrize(
+    "command", [Cancel("customer"), PayAgain("card", "x"), Pack(), Refund("r1"), Adopt("user:ada")]
+)
 def test_there_is_no_such_order(command: order.COMMANDS) -> None:
     assert code(Desk().tell(command)) == "no_such_order"
+
+
+def test_a_guests_order_is_adopted_once_by_an_account_and_goes_on() -> None:
+    desk = Desk(msgspec.structs.replace(place(), owner="guest:g1"), Held("bolt"))
+    assert desk.tell(Adopt("user:ada")).events == (OrderAdopted("user:ada", "guest:g1", "placed", NOW),)
+    assert (view(desk.state).owner, view(desk.state).guest) == ("user:ada", "guest:g1")
+    again = desk.tell(Adopt("user:ada"))
+    assert (again.reply, again.events) == (view(desk.state), ())
+    assert code(desk.tell(Adopt("user:eve"))) == "not_a_guests"
+    placed = desk.tell(Held("cog")).events[-1]
+    assert isinstance(placed, OrderPlaced)
+    assert placed.owner == "user:ada"
+    confirmed = desk.tell(PaymentCaptured(TOTAL)).events[-1]
+    assert isinstance(confirmed, OrderConfirmed)
+    assert confirmed.owner == "user:ada"
 
 
 @pytest.mark.parametrize(
