@@ -60,11 +60,12 @@ class Shop:
             self._engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
+        self.prices = Prices(self.catalog)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
 
     def routes(self) -> list[Routes]:
         settings, entities = self.settings, self.entities
-        prices, seen, terms = Prices(self.catalog), SeenSkus(), terms_of(settings)
+        prices, seen, terms = self.prices, SeenSkus(), terms_of(settings)
         waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
         deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
         orders = Orders(entities, self.orders_store, prices, terms, seen, waiters, deadlines=deadlines)
@@ -98,6 +99,7 @@ class Shop:
         return parts
 
     async def close(self) -> None:
+        await self.prices.close()
         await self.gateway.close()
         await self.orders_store.close()
         await self.catalog.close()
@@ -118,6 +120,7 @@ def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ..
         logs.configure(settings.log_level)
         telemetry.start(settings.otlp_endpoint)
         await start()
+        await shop.prices.start()
         yield
         await stop()
         await shop.close()
