@@ -150,7 +150,7 @@ class Shop:
     async def close(self) -> None:
         await self.ended.stop()
         await self.gateway.close()
-        for made in ("notifications", "orders_store", "catalog"):
+        for made in ("prices", "notifications", "orders_store", "catalog"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)
@@ -192,6 +192,8 @@ def front_of(
         telemetry.start(settings.otlp_endpoint)
         await shop.ended.start()
         await start()
+        if {"carts", "orders"}.intersection(settings.services):
+            await shop.prices.start()
         yield
         if measures is not None:
             await measures.close()

@@ -26,7 +26,10 @@ class VariantFacts(msgspec.Struct, frozen=True):
 
 
 class ProductFacts(msgspec.Struct, frozen=True):
-    """`categories`: the path from the root of the tree, as (slug, name). `created_at`: UTC in milliseconds."""
+    """`categories`: the path from the root of the tree, as (slug, name); slugs joined by "/" make a category's path.
+
+    `image`: the drawing's name. `status`: gone also when all variants are. `created_at`: UTC in milliseconds.
+    """
 
     id: str
     slug: str

@@ -34,7 +34,7 @@ declare("cannot_merge", 409, "These carts cannot be merged")
 
 
 class Prices(Protocol):
-    """What things cost now; from memory, mostly. The catalogue implements it."""
+    """What things cost now, learned from the catalogue's events and kept in memory. The catalogue implements it."""
 
     async def prices(self, skus: Iterable[str]) -> dict[str, Price | None]:
         """The price of each SKU, also of one that is gone from sale; None for one that never existed."""

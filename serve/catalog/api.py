@@ -15,6 +15,7 @@ from serve.catalog.schemas import (
     ProductDraft,
     ProductPage,
     ProductsQuery,
+    VariantContent,
 )
 from serve.catalog.service import Catalog
 from serve.gateway.lean import JSON, Handler, Request, Response, Routes, empty, json
@@ -28,6 +29,12 @@ BAD_SKU = declare("bad_sku", 422, "Unusable SKU")
 BAD_CATEGORY = declare("bad_category", 422, "Unusable category path")
 BAD_IMAGE = declare("bad_image", 422, "Unusable image")
 BAD_NAME = declare("bad_name", 422, "Unusable name")
+BAD_VARIANTS = declare("bad_variants", 422, "Unusable variants")
+BAD_ATTRIBUTE = declare("bad_attribute", 422, "Unusable attribute")
+HAS_VARIANTS = declare("has_variants", 409, "The product has variants that would be lost")
+SKU_TAKEN = declare("sku_taken", 409, "The SKU is in use elsewhere")
+NO_SUCH_VARIANT = declare("no_such_variant", 404, "No such variant")
+LAST_VARIANT = declare("last_variant", 409, "The product's only variant")
 SLUG_TAKEN = declare("slug_taken", 409, "Another product has this slug")
 VERSION_CHANGED = declare("version_changed", 409, "The product was changed meanwhile")
 
@@ -38,12 +45,18 @@ IMAGE_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
     "x-content-type-options": "nosniff",
 }
+_SHAPE_PROBLEMS = (BAD_SKU, BAD_NAME, BAD_CATEGORY, BAD_VARIANTS, BAD_ATTRIBUTE, HAS_VARIANTS, SKU_TAKEN, SLUG_TAKEN)
 _DRAFT_EXAMPLE = {
-    "name": "Stoneware mug, moss",
+    "name": "Stoneware mug",
     "category": "Kitchen/Mugs",
-    "price": 1450,
-    "description": "Thrown by hand, glazed in a quiet green, and the right size for a second cup.",
+    "description": "Thrown by hand, and the right size for a second cup.",
+    "attributes": {"material": "stoneware", "capacity": 350, "dishwasher": True},
     "specifications": {"Capacity": "350 ml"},
+    "related": ["KIT-TEA-POT"],
+    "variants": [
+        {"sku": "MUG-MOSS", "options": {"colour": "moss"}, "price": 1450},
+        {"sku": "MUG-INK", "options": {"colour": "ink"}, "price": 1550, "image": "mug-ink"},
+    ],
 }
 _encode = msgspec.json.Encoder().encode
 
@@ -54,6 +67,7 @@ def catalog_routes(catalog: Catalog) -> Routes:
     _add_shopper_routes(routes, catalog)
     _add_image_route(routes, catalog)
     _add_staff_routes(routes, catalog)
+    _add_variant_routes(routes, catalog)
     return routes
 
 
@@ -128,7 +142,11 @@ def _add_staff_routes(routes: Routes, catalog: Catalog) -> None:
     path = "/api/admin/products/{sku}"
 
     @routes.get(
-        path, summary="A product by its SKU", access="staff", answers={200: ProductBody}, problems=(NO_SUCH_PRODUCT,)
+        path,
+        summary="A product by its key or by a SKU of it",
+        access="staff",
+        answers={200: ProductBody},
+        problems=(NO_SUCH_PRODUCT,),
     )
     @_told_as_problems
     async def read(request: Request) -> Response:
@@ -137,12 +155,16 @@ def _add_staff_routes(routes: Routes, catalog: Catalog) -> None:
     @routes.put(
         path,
         summary="Create a product, or replace it",
-        description="The same again changes nothing. A slug or image not named stays. Missing categories are made.",
+        description=(
+            "With `price` it is one thing, whose SKU is that of the path. With `variants` it is these; one that is not "
+            "in the list any more is removed. The same again changes nothing. A slug or image not named stays. "
+            "Missing categories are made."
+        ),
         access="staff",
         body=ProductDraft,
         example=_DRAFT_EXAMPLE,
         answers={200: ProductBody, 201: ProductBody},
-        problems=(BAD_SKU, BAD_NAME, BAD_CATEGORY, SLUG_TAKEN),
+        problems=_SHAPE_PROBLEMS,
     )
     @_told_as_problems
     async def put(request: Request) -> Response:
@@ -158,11 +180,56 @@ def _add_staff_routes(routes: Routes, catalog: Catalog) -> None:
         body=ProductChange,
         example={"price": 1250, "version": 3},
         answers={200: ProductBody},
-        problems=(NO_SUCH_PRODUCT, VERSION_CHANGED, BAD_NAME, BAD_CATEGORY, SLUG_TAKEN),
+        problems=(NO_SUCH_PRODUCT, VERSION_CHANGED, *_SHAPE_PROBLEMS),
     )
     @_told_as_problems
     async def patch(request: Request) -> Response:
         return json(await catalog.patch_product(request.params["sku"], request.body))
+
+    @routes.delete(
+        path,
+        summary="Remove a product with all of its variants",
+        description="Orders keep what they say of it. To keep its page for old links, set its `status` to `gone`.",
+        access="staff",
+        answers={204: None},
+        problems=(NO_SUCH_PRODUCT,),
+    )
+    @_told_as_problems
+    async def remove(request: Request) -> Response:
+        await catalog.remove_product(request.params["sku"])
+        return empty()
+
+
+def _add_variant_routes(routes: Routes, catalog: Catalog) -> None:
+    path = "/api/admin/products/{sku}/variants/{variant}"
+
+    @routes.put(
+        path,
+        summary="Add a variant to a product, or replace it",
+        description="`{variant}` is the variant's SKU. All variants have the same options, and no two the same values.",
+        access="staff",
+        body=VariantContent,
+        example={"options": {"colour": "clay"}, "price": 1450},
+        answers={200: ProductBody, 201: ProductBody},
+        problems=(NO_SUCH_PRODUCT, BAD_SKU, BAD_VARIANTS, SKU_TAKEN),
+    )
+    @_told_as_problems
+    async def put(request: Request) -> Response:
+        params = request.params
+        product, created = await catalog.put_variant(params["sku"], params["variant"], request.body)
+        return json(product, 201 if created else 200)
+
+    @routes.delete(
+        path,
+        summary="Remove a variant",
+        access="staff",
+        answers={204: None},
+        problems=(NO_SUCH_PRODUCT, NO_SUCH_VARIANT, LAST_VARIANT),
+    )
+    @_told_as_problems
+    async def remove(request: Request) -> Response:
+        await catalog.remove_variant(request.params["sku"], request.params["variant"])
+        return empty()
 
 
 def _told_as_problems(handler: Handler) -> Handler:

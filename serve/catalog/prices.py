@@ -1,82 +1,50 @@
-"""Prices for the carts, from memory, never more than half a second behind the catalogue."""
+"""Prices for the carts, from memory: the catalogue's events keep them; a write of this process shows at once."""
 
 import asyncio
-import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from actors.pricing import Price
-from serve.catalog.schemas import Product
+from pipelines.keep_prices import KeptPrices
 from serve.catalog.service import Catalog
 
-FRESH_SECONDS = 0.5
 _BATCH = 500
 
 
 class Prices:
-    """Current prices by SKU. At most `limit` are kept; unknown SKUs are not, since anyone can make them up.
+    """Current prices by SKU: another process's change within a moment (see `pipelines.log.outbox.LOOK_EVERY`).
 
-    What is kept is compared with the catalogue's change number when it was last compared `FRESH_SECONDS` ago or longer,
-    and at once after a write through the same `Catalog`.
+    A SKU that no event told of yet is asked for in the catalogue itself, each time, since anyone can make one up.
     """
 
-    def __init__(self, catalog: Catalog, *, limit: int = 50_000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._limit = limit
-        self._clock = clock
-        self._kept: OrderedDict[str, Price] = OrderedDict()
-        self._seen = 0
-        self._compared_at = float("-inf")
+        self._kept = KeptPrices(catalog.outbox_log())
         self._generation: object = None
-        self._comparing = asyncio.Lock()
+        self._catching_up = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Fills the memory and follows the events from then on."""
+        await self._kept.start()
+
+    async def close(self) -> None:
+        """To be called before the catalogue is closed."""
+        await self._kept.close()
 
     async def prices(self, skus: Iterable[str]) -> dict[str, Price | None]:
         """The price of each SKU, also of one that is gone from sale; None for one that never existed."""
-        wanted = list(dict.fromkeys(skus))
-        if not self._fresh():
-            async with self._comparing:
-                if not self._fresh():
-                    await self._compare()
-        found: dict[str, Price | None] = {sku: self._kept.get(sku) for sku in wanted}
+        if self._generation is not self._catalog.generation:
+            await self._catch_up()
+        found = {sku: self._kept.get(sku) for sku in skus}
         missing = [sku for sku, price in found.items() if price is None]
         for start in range(0, len(missing), _BATCH):
-            found.update(await self._load(missing[start : start + _BATCH]))
-        for sku in found:
-            if sku in self._kept:
-                self._kept.move_to_end(sku)
+            asked = await self._catalog.prices_of(missing[start : start + _BATCH])
+            found.update((sku, self._kept.learn(price)) for sku, price in asked.items())
         return found
 
-    def _fresh(self) -> bool:
-        return self._generation is self._catalog.generation and self._clock() - self._compared_at < FRESH_SECONDS
-
-    async def _compare(self) -> None:
-        # Both are taken before the database is asked: what happens meanwhile is for the next comparison.
-        began, generation = self._clock(), self._catalog.generation
-        last, changed = await self._catalog.changed_since(self._seen, _BATCH)
-        if len(changed) == _BATCH:
-            self._kept.clear()  # too much has changed to follow it row by row
-        for product in changed:
-            if product.sku in self._kept:
-                self._kept[product.sku] = _price(product)
-        self._seen, self._compared_at, self._generation = last, began, generation
-
-    async def _load(self, skus: list[str]) -> dict[str, Price]:
-        number, products = await self._catalog.of_skus(skus)
-        loaded = {product.sku: _price(product) for product in products}
-        # A comparison may have gone past what was read here; it would not correct what is kept only now.
-        if number >= self._seen:
-            self._kept.update(loaded)
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
-        return loaded
-
-
-def _price(product: Product) -> Price:
-    return Price(
-        sku=product.sku,
-        name=product.name,
-        amount=product.price,
-        tax_class=product.tax_class,
-        status=product.status,
-        version=product.version,
-    )
+    async def _catch_up(self) -> None:
+        async with self._catching_up:
+            # Taken before the log is read: what is written meanwhile is for the next time.
+            generation = self._catalog.generation
+            if self._generation is not generation:
+                await self._kept.catch_up()
+                self._generation = generation

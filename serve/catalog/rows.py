@@ -1,39 +1,30 @@
-"""The files that products come from and go to, CSV and JSON Lines: one row, one product.
+"""The files that products come from, CSV and JSON Lines: one row, one variant.
 
-CSV: UTF-8 with a header. JSON Lines: one object a line. Columns: sku, name, category (``Home/Kitchen/Mugs``), price (a
-decimal number of the major unit) or price_minor (an integer), and if wanted slug, description, image, stock, tax_class,
-status, specifications (a JSON object) and ``spec:NAME`` (one column, one specification). Other columns are refused.
+CSV: UTF-8 with a header. JSON Lines: one object a line. The README of this folder says what the columns are.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import msgspec
 
-from serve.catalog.schemas import CatalogRefused, Product, ProductDraft, Sku
+from serve.catalog.facets import known_type, typed_attributes
+from serve.catalog.schemas import CatalogRefused, Sku, VariantDraft
 from serve.catalog.slugs import category_steps
 
 Format = Literal["csv", "jsonl"]
+Converted = TypeVar("Converted")
 MAX_STOCK = 1_000_000_000
 _DECIMAL = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 _TEXT = ("name", "category", "description", "slug", "image", "tax_class", "status")
-_COLUMNS = frozenset({"sku", "price", "price_minor", "stock", "specifications", *_TEXT})
-_EXPORTED = (
-    "sku",
-    "slug",
-    "name",
-    "category",
-    "price",
-    "tax_class",
-    "status",
-    "image",
-    "description",
-    "specifications",
-)
+_OBJECTS = ("specifications", "attributes", "options")
+_OF_VARIANTS = frozenset({"sku", "price", "price_minor", "stock", "options", "variant_image", "variant_status"})
+_COLUMNS = _OF_VARIANTS | {"product", "related", "specifications", "attributes", *_TEXT}
+_PREFIXES = ("spec:", "attribute:", "option:")
 
 
 class FileRefused(Exception):
@@ -41,19 +32,26 @@ class FileRefused(Exception):
 
 
 class RefusedLine(msgspec.Struct, frozen=True):
-    """A row that was not taken, the line on which it begins, and why."""
+    """A row that was not taken, the line on which it begins, and why. `product`: as of `Row`; None if unreadable."""
 
     line: int
     sku: str
     reason: str
+    product: str | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row that describes a product. `stock`: units to be received, if the row says."""
+    """A variant, and what the row says of its product, whose key is `product` (empty: it is the SKU).
+
+    `bare`: only price and SKU are said of the variant. `stock`: units to be received, if the row says.
+    """
 
     line: int
     sku: str
-    draft: ProductDraft
+    product: str
+    about: dict[str, Any]
+    variant: VariantDraft
+    bare: bool
     stock: int | None
 
 
@@ -63,12 +61,12 @@ def read_rows(file: BinaryIO, form: Format, minor_digits: int = 2) -> Iterator[R
         if isinstance(fields, str):
             yield RefusedLine(line, "", fields)
             continue
-        sku = str(fields.get("sku") or "").strip()
+        sku, product = (str(fields.get(name) or "").strip() for name in ("sku", "product"))
         try:
-            yield _row(line, sku, fields, minor_digits)
+            yield _row(line, sku, product, fields, minor_digits)
         except (ValueError, CatalogRefused) as error:
             reason = error.detail if isinstance(error, CatalogRefused) else str(error)
-            yield RefusedLine(line, sku[:80], reason)
+            yield RefusedLine(line, sku[:80], reason, product[:80])
 
 
 def _csv_fields(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
@@ -93,9 +91,11 @@ def _check_header(header: Sequence[str]) -> None:
         missing.append("price or price_minor")
     if missing:
         raise FileRefused(f"The header lacks {', '.join(missing)}.")
-    unknown = [name for name in header if name not in _COLUMNS and not name.startswith("spec:")]
+    unknown = _unknown(header)
     if unknown:
         raise FileRefused(f"The header has unknown columns: {', '.join(map(repr, unknown))}.")
+    if untyped := [name for name in header if not known_type(name)]:
+        raise FileRefused(f"The header has unknown types: {', '.join(map(repr, untyped))}.")
     if len(set(header)) < len(header):
         raise FileRefused("The header names a column twice.")
 
@@ -106,12 +106,19 @@ def _cells(header: Sequence[str], cells: Sequence[str]) -> Mapping[str, Any] | s
     fields: dict[str, Any] = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
     if any("\udc80" <= character <= "\udcff" for cell in cells for character in cell):
         return "is not UTF-8"
-    if "specifications" in fields:
-        try:
-            fields["specifications"] = json.loads(fields["specifications"])
-        except ValueError:
-            return "specifications: not JSON"
+    for name in _OBJECTS:
+        if name in fields:
+            try:
+                fields[name] = json.loads(fields[name])
+            except (ValueError, RecursionError):
+                return f"{name}: not JSON"
+    if "related" in fields:
+        fields["related"] = [part.strip() for part in fields["related"].split("|")]
     return fields
+
+
+def _unknown(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in _COLUMNS and not name.startswith(_PREFIXES)]
 
 
 def _json_fields(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
@@ -128,29 +135,46 @@ def _json_fields(file: BinaryIO) -> Iterator[tuple[int, Mapping[str, Any] | str]
             yield line, fields if isinstance(fields, dict) else "is not a JSON object"
 
 
-def _row(line: int, sku: str, fields: Mapping[str, Any], minor_digits: int) -> Row:
-    unknown = [name for name in fields if name not in _COLUMNS and not name.startswith("spec:")]
+def _row(line: int, sku: str, product: str, fields: Mapping[str, Any], minor_digits: int) -> Row:
+    unknown = _unknown(list(fields))
     if unknown:
         raise ValueError(f"unknown columns: {', '.join(map(repr, unknown))}")
-    values: dict[str, Any] = {name: fields[name] for name in _TEXT if fields.get(name) not in (None, "")}
-    values["price"] = _price(fields, minor_digits)
-    values["specifications"] = _specifications(fields)
+    price = _price(fields, minor_digits)
+    about = {name: fields[name] for name in (*_TEXT, "related") if fields.get(name) not in (None, "")}
+    if specifications := _specifications(fields):
+        about["specifications"] = specifications
+    if attributes := typed_attributes(fields):
+        about["attributes"] = attributes
+    for name, key in (("sku", sku), ("product", product or sku)):
+        try:
+            msgspec.convert(key, Sku)
+        except msgspec.ValidationError:
+            raise ValueError(f"{name}: {key[:80]!r} is not 1 to 64 letters, digits, '.', '_' or '-'") from None
+    said = {
+        "options": _options(fields),
+        "image": fields.get("variant_image") or None,
+        "status": fields.get("variant_status") or "active",
+    }
+    variant = converted({"sku": sku, "price": price, **said}, VariantDraft)
+    if "category" in about:
+        category_steps(converted(about["category"], str))
     try:
-        msgspec.convert(sku, Sku)
-    except msgspec.ValidationError:
-        raise ValueError(f"sku: {sku[:80]!r} is not 1 to 64 letters, digits, '.', '_' or '-'") from None
+        msgspec.json.encode((about, variant))
+    except UnicodeEncodeError:
+        raise ValueError("has half of a character (a lone surrogate)") from None
+    bare = not product and not any(said[name] for name in ("options", "image")) and said["status"] == "active"
+    stock = fields.get("stock")
+    units = None if stock in (None, "") else _whole("stock", stock, MAX_STOCK)
+    return Row(line, sku, product, about, variant, bare, units)
+
+
+def converted(value: Any, kind: type[Converted]) -> Converted:
+    """Raises ValueError that says what is wrong and where."""
     try:
-        draft = msgspec.convert(values, ProductDraft)
+        return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         problem, _, where = str(error).partition(" - at `$.")
         raise ValueError(f"{where.rstrip('`')}: {problem}" if where else problem) from None
-    category_steps(draft.category)
-    try:
-        msgspec.json.encode(draft)
-    except UnicodeEncodeError:
-        raise ValueError("has half of a character (a lone surrogate)") from None
-    stock = fields.get("stock")
-    return Row(line, sku, draft, None if stock in (None, "") else _whole("stock", stock, MAX_STOCK))
 
 
 def _price(fields: Mapping[str, Any], minor_digits: int) -> int:
@@ -178,32 +202,20 @@ def _whole(name: str, value: Any, highest: int) -> int:
 
 
 def _specifications(fields: Mapping[str, Any]) -> dict[str, str]:
-    given = fields.get("specifications") or {}
+    return _texts(fields, "specifications", "spec:")
+
+
+def _options(fields: Mapping[str, Any]) -> dict[str, str]:
+    return _texts(fields, "options", "option:")
+
+
+def _texts(fields: Mapping[str, Any], column: str, prefix: str) -> dict[str, str]:
+    given = fields.get(column) or {}
     if not isinstance(given, dict):
-        raise ValueError("specifications: not a JSON object")
+        raise ValueError(f"{column}: not a JSON object")
     merged: dict[str, Any] = dict(given)
-    merged.update((name[5:].strip(), value) for name, value in fields.items() if name.startswith("spec:"))
+    merged.update((name.removeprefix(prefix).strip(), fields[name]) for name in fields if name.startswith(prefix))
     for name, value in merged.items():
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-            raise ValueError(f"specifications: {str(name)[:80]!r} is neither text nor a number")
+            raise ValueError(f"{column}: {str(name)[:80]!r} is neither text nor a number")
     return {str(name): str(value) for name, value in merged.items()}
-
-
-def write_rows(
-    file: TextIO, form: Format, products: Iterable[tuple[Product, str]], minor_digits: int = 2, *, header: bool = True
-) -> None:
-    """Writes (product, its category as a path of names) so that reading it changes nothing; `header` is CSV's."""
-    writer = csv.writer(file, lineterminator="\n")
-    if form == "csv" and header:
-        writer.writerow(_EXPORTED)
-    for product, category in products:
-        fields: dict[str, Any] = {name: getattr(product, name) for name in _EXPORTED} | {"category": category}
-        fields["price"] = f"{Decimal(product.price).scaleb(-minor_digits):f}"
-        if form == "csv":
-            fields["specifications"] = json.dumps(product.specifications, ensure_ascii=False)
-            writer.writerow([fields[name] for name in _EXPORTED])
-        else:
-            file.write(
-                json.dumps({name: value for name, value in fields.items() if value is not None}, ensure_ascii=False)
-                + "\n"
-            )

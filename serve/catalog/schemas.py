@@ -20,65 +20,80 @@ TaxClass = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}" + END)]
 SpecificationName = Annotated[str, Meta(min_length=1, max_length=80)]
 SpecificationValue = Annotated[str, Meta(max_length=500)]
 Specifications = Annotated[dict[SpecificationName, SpecificationValue], Meta(max_length=60)]
+AttributeName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}" + END)]
+AttributeText = Annotated[str, Meta(min_length=1, max_length=200)]
+Number = Annotated[int, Meta(ge=-(2**53), le=2**53)] | float
+Attributes = Annotated[
+    dict[AttributeName, AttributeText | Number | bool | Annotated[list[AttributeText], Meta(max_length=50)]],
+    Meta(max_length=60),
+]
+AttributeValue = str | int | float | bool | list[str]
+OptionName = Annotated[str, Meta(min_length=1, max_length=40)]
+OptionValue = Annotated[str, Meta(min_length=1, max_length=80)]
+Options = Annotated[dict[OptionName, OptionValue], Meta(max_length=6)]
+Related = Annotated[list[Sku], Meta(max_length=24)]
 Status = Literal["active", "gone"]
 Sort = Literal["name", "price", "-price", "newest"]
 
 
+class VariantContent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A variant without its SKU: ``{"size": "M"}`` at a price. Without an image of its own it shows the product's."""
+
+    price: Amount
+    options: Options = {}
+    status: Status = "active"
+    image: Slug | None = None
+
+
+class VariantDraft(VariantContent, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of the things to choose between."""
+
+    sku: Sku
+
+
+Variants = Annotated[list[VariantDraft], Meta(min_length=1, max_length=200)]
+
+
 class ProductDraft(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A product as staff or an import describe it. `category` is a path of names or slugs, ``Kitchen/Mugs``."""
+    """A product as staff or an import describe it. `category` is a path of names or slugs, ``Kitchen/Mugs``.
+
+    With `price` it is one thing, whose SKU is the product's own; with `variants` it is these, and no others any more.
+    `attributes` are what products are found by; `specifications` are to be read; `related` are keys or SKUs.
+    """
 
     name: Name
     category: CategoryPath
-    price: Amount
+    price: Amount | UnsetType = UNSET
+    variants: Variants | UnsetType = UNSET
     slug: Slug | None = None
     description: Text = ""
     tax_class: TaxClass = "standard"
     status: Status = "active"
     specifications: Specifications = {}
+    attributes: Attributes = {}
+    related: Related = []
     image: Slug | None = None
 
 
 class ProductChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to change of a product; what is not named stays. `version`: refuse if it is not this one any more."""
+    """What is to change of a product; what is not named stays. `version`: refuse if it is not this one any more.
+
+    `price` is that of its only variant, or of the one with the product's own SKU.
+    """
 
     name: Name | UnsetType = UNSET
     category: CategoryPath | UnsetType = UNSET
     price: Amount | UnsetType = UNSET
+    variants: Variants | UnsetType = UNSET
     slug: Slug | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     tax_class: TaxClass | UnsetType = UNSET
     status: Status | UnsetType = UNSET
     specifications: Specifications | UnsetType = UNSET
+    attributes: Attributes | UnsetType = UNSET
+    related: Related | UnsetType = UNSET
     image: Slug | UnsetType | None = UNSET
     version: int | UnsetType = UNSET
-
-
-class Product(Struct, frozen=True, kw_only=True):
-    """A product as it stands in the database. `changed` grows with every change of any product."""
-
-    sku: str
-    slug: str
-    name: str
-    description: str
-    category: str
-    price: int
-    tax_class: str
-    status: Status
-    specifications: dict[str, str]
-    image: str | None
-    version: int
-    created_at: int
-    changed: int
-    available: int | None = None
-
-
-class Category(Struct, frozen=True):
-    """One place in the tree: `path` is made of slugs, ``kitchen/mugs``; `parent` is a path."""
-
-    path: str
-    name: str
-    parent: str | None
-    position: int
 
 
 class CategoryName(Struct, frozen=True):
@@ -104,16 +119,21 @@ class CategoryTree(Struct, frozen=True):
 
 
 class ProductSummary(Struct, frozen=True, kw_only=True):
-    """A product in a list. `available`: units left to order, null while that is not known."""
+    """A product in a list. `sku` is its first variant for sale, `variants` how many it has.
+
+    Prices go from `price` to `price_to`. `available`: units left of all of them, null while that is not known.
+    """
 
     sku: str
     slug: str
     name: str
     category: str
     price: int
+    price_to: int
     currency: str
     image: str | None
     available: int | None
+    variants: int
 
 
 class ProductPage(Struct, frozen=True):
@@ -123,9 +143,32 @@ class ProductPage(Struct, frozen=True):
     next: str | None
 
 
-class ProductBody(Struct, frozen=True, kw_only=True):
-    """Everything that a product's page shows. `trail` leads from the root to its category."""
+class OptionBody(Struct, frozen=True):
+    """Something to choose, ``size``, and what there is of it, in the order of the variants."""
 
+    name: str
+    values: list[str]
+
+
+class VariantBody(Struct, frozen=True, kw_only=True):
+    """What is sold under one SKU. `available`: units left to order, null while that is not known."""
+
+    sku: str
+    options: dict[str, str]
+    price: int
+    status: Status
+    image: str | None
+    available: int | None
+
+
+class ProductBody(Struct, frozen=True, kw_only=True):
+    """Everything that a product's page shows. `trail` leads from the root to its category.
+
+    `key` is the product's name among staff, `sku` its first variant for sale. Prices go from `price` to `price_to`;
+    `available` counts all variants. `status` is gone, too, when all variants are.
+    """
+
+    key: str
     sku: str
     slug: str
     name: str
@@ -133,10 +176,15 @@ class ProductBody(Struct, frozen=True, kw_only=True):
     category: str
     trail: list[CategoryName]
     price: int
+    price_to: int
     currency: str
     tax_class: str
     status: Status
     specifications: dict[str, str]
+    attributes: dict[str, AttributeValue]
+    options: list[OptionBody]
+    variants: list[VariantBody]
+    related: list[ProductSummary]
     image: str | None
     available: int | None
     version: int
@@ -169,41 +217,6 @@ class CatalogRefused(Exception):
 def image_path(name: str | None) -> str | None:
     """Where the shop serves the image of this name."""
     return None if name is None else f"/api/catalog/images/{name}.svg"
-
-
-def summary(product: Product, currency: str) -> ProductSummary:
-    """A product as a line of a list."""
-    return ProductSummary(
-        sku=product.sku,
-        slug=product.slug,
-        name=product.name,
-        category=product.category,
-        price=product.price,
-        currency=currency,
-        image=image_path(product.image),
-        available=product.available,
-    )
-
-
-def body(product: Product, trail: list[CategoryName], currency: str) -> ProductBody:
-    """A product with all of its details."""
-    return ProductBody(
-        sku=product.sku,
-        slug=product.slug,
-        name=product.name,
-        description=product.description,
-        category=product.category,
-        trail=trail,
-        price=product.price,
-        currency=currency,
-        tax_class=product.tax_class,
-        status=product.status,
-        specifications=product.specifications,
-        image=image_path(product.image),
-        available=product.available,
-        version=product.version,
-        created_at=product.created_at,
-    )
 
 
 def checked_sku(sku: str) -> str:

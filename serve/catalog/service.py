@@ -14,23 +14,26 @@ from typing import TypeVar
 
 import msgspec
 
+from actors.pricing import Price
+from pipelines.log.outbox import OutboxLog
+from serve.catalog.bodies import body, summary
 from serve.catalog.images import Image, checked_image, get_image, put_images
+from serve.catalog.records import Category, Product
+from serve.catalog.saving import Saved
 from serve.catalog.schemas import (
     CatalogRefused,
-    Category,
     CategoryNode,
     CategoryTree,
-    Product,
     ProductBody,
     ProductChange,
     ProductDraft,
     ProductPage,
     Sort,
-    body,
+    VariantContent,
+    VariantDraft,
     checked_sku,
-    summary,
 )
-from serve.catalog.store import Saved, Store, sort_value
+from serve.catalog.store import Store, Whole, sort_value
 
 THREADS = 4
 MAX_PAGE = 100
@@ -51,7 +54,7 @@ class Catalog:
     def __init__(self, url: str, *, currency: str = "EUR", clock: Callable[[], int] = wall_clock) -> None:
         self.currency = currency
         self.generation = object()
-        self._store = Store(url, THREADS)
+        self._store = Store(url, THREADS, clock())
         self._clock = clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="catalog")
 
@@ -77,15 +80,15 @@ class Catalog:
         after = None if cursor is None else _opened(cursor, sort)
         limit = max(1, min(limit, MAX_PAGE))
         found = await self._run(partial(self._store.page, category, sort, after, limit + 1))
-        if not found and category is not None and not await self._run(partial(self._store.trail, category)):
+        if not found and category is not None and not await self._run(partial(self._store.has_category, category)):
             raise CatalogRefused("no_such_category", f"There is no category {category[:200]!r}.")
         page = found[:limit]
-        following = _sealed(sort, sort_value(page[-1], sort), page[-1].sku) if len(found) > limit else None
+        following = _sealed(sort, sort_value(page[-1], sort), page[-1].key) if len(found) > limit else None
         return ProductPage([summary(product, self.currency) for product in page], following)
 
     async def product(self, slug: str) -> ProductBody:
         """Everything about one product, also one that is gone. Raises ``no_such_product``."""
-        return await self._run(lambda: self._body(self._store.product(slug=slug), slug))
+        return await self._run(lambda: self._body(self._store.by_slug(slug), slug))
 
     async def image(self, name: str) -> Image:
         """The drawing of this name. Raises ``no_such_image``."""
@@ -97,35 +100,58 @@ class Catalog:
     # For staff and imports
 
     async def product_of_sku(self, sku: str) -> ProductBody:
-        """Everything about one product. Raises ``no_such_product``."""
-        return await self._run(lambda: self._body(self._store.product(sku=sku), sku))
+        """Everything about the product with this key, or with a variant of this SKU. Raises ``no_such_product``."""
+        return await self._run(lambda: self._body(self._store.by_sku(sku), sku))
 
-    async def put_product(self, sku: str, draft: ProductDraft) -> tuple[ProductBody, bool]:
+    async def put_product(self, key: str, draft: ProductDraft) -> tuple[ProductBody, bool]:
         """Creates or replaces a product; the second says whether it is new. The same again changes nothing.
 
-        Raises ``bad_sku``, ``bad_category`` or ``slug_taken``.
+        Raises ``bad_sku``, ``bad_name``, ``bad_category``, ``bad_variants``, ``bad_attribute``, ``has_variants``,
+        ``sku_taken`` or ``slug_taken``.
         """
-        (outcome,) = await self.put_products([(checked_sku(sku), draft)])
+        (outcome,) = await self.put_products([(checked_sku(key), draft)])
         if isinstance(outcome, CatalogRefused):
             raise outcome
-        return await self._run(lambda: self._body(outcome.product, sku)), outcome.created
+        return await self.product_of_sku(key), outcome.created
 
-    async def put_products(self, drafts: Sequence[tuple[str, ProductDraft]]) -> list[Saved | CatalogRefused]:
-        """Creates or replaces many products in one transaction, and says of each what came of it."""
-        return await self._write(partial(self._store.put, drafts, self._clock()))
+    async def put_products(
+        self, drafts: Sequence[tuple[str, ProductDraft]], *, keep: bool = True
+    ) -> list[Saved | CatalogRefused]:
+        """Creates or replaces many products in one transaction, and says of each what came of it.
 
-    async def patch_product(self, sku: str, change: ProductChange) -> ProductBody:
+        Without `keep` nothing is written: it says what would come of it.
+        """
+        return await self._write(partial(self._store.put, drafts, self._clock(), keep=keep))
+
+    async def patch_product(self, key: str, change: ProductChange) -> ProductBody:
         """Changes what is named of a product. Raises ``no_such_product``, ``version_changed`` or as `put_product`."""
-        saved = await self._write(partial(self._store.patch, sku, change, self._clock()))
-        return await self._run(lambda: self._body(saved.product, sku))
+        await self._write(partial(self._store.patch, key, change, self._clock()))
+        return await self.product_of_sku(key)
+
+    async def remove_product(self, key: str) -> None:
+        """Takes a product away with all of its variants. Raises ``no_such_product``."""
+        await self._write(partial(self._store.remove, key, self._clock()))
+
+    async def put_variant(self, key: str, sku: str, variant: VariantContent) -> tuple[ProductBody, bool]:
+        """Adds a variant to a product, or replaces it; the second says whether it is new.
+
+        Raises ``no_such_product``, ``bad_sku``, ``bad_variants`` or ``sku_taken``.
+        """
+        draft = VariantDraft(sku=checked_sku(sku), **msgspec.structs.asdict(variant))
+        created = await self._write(partial(self._store.put_variant, key, draft, self._clock()))
+        return await self.product_of_sku(key), created
+
+    async def remove_variant(self, key: str, sku: str) -> None:
+        """Takes it away. Raises ``no_such_product``, ``no_such_variant`` or, of the only one, ``last_variant``."""
+        await self._write(partial(self._store.remove_variant, key, sku, self._clock()))
 
     async def put_images(self, drawings: Sequence[tuple[str, str]]) -> None:
         """Keeps (name, SVG text), replacing what has the name. Raises ``bad_image``, and then keeps none."""
         await self._write(lambda: put_images(self._store, [checked_image(name, svg) for name, svg in drawings]))
 
-    async def products_after(self, sku: str, limit: int = 500) -> list[Product]:
-        """Products of every status in the order of their SKUs, behind `sku` ("" for the first)."""
-        return await self._run(partial(self._store.after_sku, sku, limit))
+    async def products_after(self, key: str, limit: int = 500) -> list[Product]:
+        """Products of every status in the order of their keys, behind `key` ("" for the first)."""
+        return await self._run(partial(self._store.after_key, key, limit))
 
     async def all_categories(self) -> list[Category]:
         """Every category, parents before children."""
@@ -150,21 +176,18 @@ class Catalog:
         # Not a write that makes others forget: it comes all the time, and prices do not depend on it.
         await self._run(partial(self._store.note_availability, notes))
 
-    async def changed_since(self, number: int, limit: int = 500) -> tuple[int, list[Product]]:
-        """Products changed after change `number`, oldest change first, and the number of the last change of all.
+    async def prices_of(self, skus: Sequence[str]) -> dict[str, Price]:
+        """What carts must know of those of the SKUs that exist, from the database."""
+        return await self._run(partial(self._store.prices_of, skus))
 
-        Each product comes once, as it is now; a reader goes on from the `changed` of the last that it got.
-        """
-        return await self._run(partial(self._store.changed_since, number, limit))
+    def outbox_log(self) -> OutboxLog:
+        """What happened to products (`pipelines.events.catalog`), in the order of commits."""
+        return self._store.outbox_log()
 
-    async def of_skus(self, skus: Sequence[str]) -> tuple[int, list[Product]]:
-        """Those of the SKUs that exist, and the number of the last change that they show."""
-        return await self._run(partial(self._store.of_skus, skus))
-
-    def _body(self, product: Product | None, asked: str) -> ProductBody:
-        if product is None:
+    def _body(self, found: Whole | None, asked: str) -> ProductBody:
+        if found is None:
             raise CatalogRefused("no_such_product", f"There is no product {asked[:120]!r}.")
-        return body(product, self._store.trail(product.category), self.currency)
+        return body(found.product, found.trail, found.related, self.currency)
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -196,20 +219,20 @@ def _tree(found: Sequence[Category], counts: dict[str, int]) -> list[CategoryNod
     return nodes(None)
 
 
-def _sealed(sort: Sort, value: str | int, sku: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode([sort, value, sku])).decode().rstrip("=")
+def _sealed(sort: Sort, value: str | int, key: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode([sort, value, key])).decode().rstrip("=")
 
 
 def _opened(cursor: str, sort: Sort) -> tuple[str | int, str]:
     try:
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        order, value, sku = msgspec.json.decode(raw, type=tuple[Sort, str | int, str])
+        order, value, key = msgspec.json.decode(raw, type=tuple[Sort, str | int, str])
     except (binascii.Error, ValueError, msgspec.MsgspecError):
-        order, value, sku = sort, None, ""
+        order, value, key = sort, None, ""
     if (
         order != sort
         or not isinstance(value, str if sort == "name" else int)
         or (isinstance(value, int) and abs(value) >= 2**63)
     ):
         raise CatalogRefused("bad_cursor", "The cursor does not belong to this list.")
-    return value, sku
+    return value, key

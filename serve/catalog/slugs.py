@@ -34,3 +34,9 @@ def category_steps(path: str) -> list[CategoryName]:
     if len(steps) > LEVELS or len(above) > 200:
         raise CatalogRefused("bad_category", f"A category lies at most {LEVELS} levels deep, in 200 characters.")
     return steps
+
+
+def paths_to(path: str) -> list[str]:
+    """The paths from the root down to a category: ``a/b`` gives ``a`` and ``a/b``."""
+    steps = path.split("/")
+    return ["/".join(steps[: depth + 1]) for depth in range(len(steps))]

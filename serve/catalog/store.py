@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select
 
-from serve.catalog.schemas import CatalogRefused, Category, CategoryName, Product, ProductChange, ProductDraft, Sort
-from serve.catalog.slugs import category_steps, slugify
-from serve.catalog.tables import availability, categories, changes, loads, open_engine, products
+from actors.pricing import Price
+from pipelines.keep_prices import line_name
+from pipelines.log.outbox import OutboxLog
+from serve.catalog import loading
+from serve.catalog.drafting import changed_draft, with_variant, without_variant
+from serve.catalog.migrating import migrate
+from serve.catalog.records import Category, Listed, Product
+from serve.catalog.saving import Saved, Saving
+from serve.catalog.schemas import CatalogRefused, CategoryName, ProductChange, ProductDraft, Sort, VariantDraft
+from serve.catalog.slugs import paths_to
+from serve.catalog.tables import categories, loads, open_engine, outbox, products, variants
 
-_WITH_AVAILABILITY = select(products, availability.c.available).select_from(
-    products.outerjoin(availability, availability.c.sku == products.c.sku)
-)
+READERS_OF_EVENTS = 2
+"""Connections beside those of the callers, for who follows the events."""
 
 # What comes with every order is said to the driver as it is.
 _NOTE_AVAILABILITY = """
@@ -23,24 +29,32 @@ _NOTE_AVAILABILITY = """
 """
 
 
-class Saved(msgspec.Struct, frozen=True):
-    """A product after a write: whether it is new, and whether anything changed."""
+class Whole(NamedTuple):
+    """A product, the way to it through the tree, and those related to it that are for sale."""
 
     product: Product
-    created: bool
-    changed: bool
+    trail: list[CategoryName]
+    related: list[Listed]
 
 
 class Store:
-    """Products, categories and availability. `url` is SQLAlchemy's; `connections` bounds the threads that may call."""
+    """Products, categories and availability. `url` is SQLAlchemy's; `connections` bounds the threads that may call.
 
-    def __init__(self, url: str, connections: int = 4) -> None:
-        self._engine = open_engine(url, connections)
+    `now`: UTC in milliseconds, for what is told of a file from before there were events.
+    """
+
+    def __init__(self, url: str, connections: int, now: int) -> None:
+        self._engine = open_engine(url, connections + READERS_OF_EVENTS)
         self._writing_engine = self._engine.execution_options(writes=True)
+        migrate(self._writing_engine, now)
 
     def close(self) -> None:
         """Closes the connections. The store is not used after it."""
         self._engine.dispose()
+
+    def outbox_log(self) -> OutboxLog:
+        """What happened to products, in the order of commits."""
+        return OutboxLog(self._engine, outbox)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -49,27 +63,32 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """One transaction that holds the writer's lock from its start."""
-        with self._writing_engine.begin() as connection:
+    def writing(self, *, keep: bool = True) -> Iterator[Connection]:
+        """One transaction that holds the writer's lock from its start; without `keep` nothing of it stays."""
+        with self._writing_engine.connect() as connection, connection.begin() as transaction:
             yield connection
+            if not keep:
+                transaction.rollback()
 
     # Reading
 
-    def product(self, *, slug: str | None = None, sku: str | None = None) -> Product | None:
-        """The product of this slug or SKU, or None."""
-        where = products.c.slug == slug if sku is None else products.c.sku == sku
+    def by_slug(self, slug: str) -> Whole | None:
         with self.reading() as connection:
-            row = connection.execute(_WITH_AVAILABILITY.where(where)).first()
-        return None if row is None else _product(row)
+            return _whole(connection, loading.find(connection, products.c.slug == slug))
 
-    def page(self, category: str | None, sort: Sort, after: tuple[str | int, str] | None, limit: int) -> list[Product]:
-        """At most `limit` active products of a category and those below it, behind the place (sort value, SKU)."""
-        statement = _WITH_AVAILABILITY.where(products.c.status == "active")
+    def by_sku(self, sku: str) -> Whole | None:
+        """The product whose key this is, or which has a variant of this SKU."""
+        with self.reading() as connection:
+            key = loading.holders(connection, [sku]).get(sku, sku)
+            return _whole(connection, loading.find_by_key(connection, key))
+
+    def page(self, category: str | None, sort: Sort, after: tuple[str | int, str] | None, limit: int) -> list[Listed]:
+        """At most `limit` products for sale of a category and those below it, behind the place (sort value, key)."""
+        statement = loading.LISTED.where(products.c.for_sale == 1)
         if category is not None:
             statement = statement.where(_within(category))
         with self.reading() as connection:
-            return [_product(row) for row in connection.execute(_sorted(statement, sort, after).limit(limit))]
+            return loading.listed(connection, _sorted(statement, sort, after).limit(limit))
 
     def categories(self) -> list[Category]:
         """All categories, parents before children, siblings by position."""
@@ -78,80 +97,84 @@ class Store:
             found = [Category(*row) for row in connection.execute(statement)]
         return sorted(found, key=lambda category: (category.path.count("/"), category.position, category.path))
 
-    def trail(self, path: str) -> list[CategoryName]:
-        """The categories from the root down to `path`; none if it is not a category."""
-        steps = path.split("/")
-        paths = ["/".join(steps[: depth + 1]) for depth in range(len(steps))]
-        statement = (
-            select(*categories.c["path", "name"]).where(categories.c.path.in_(paths)).order_by(categories.c.path)
-        )
+    def has_category(self, path: str) -> bool:
         with self.reading() as connection:
-            found = [CategoryName(*row) for row in connection.execute(statement)]
-        return found if len(found) == len(paths) else []
+            return bool(_trail(connection, path))
 
     def counts(self) -> dict[str, int]:
-        """How many active products lie in each category itself."""
+        """How many products for sale lie in each category itself."""
         statement = (
-            select(products.c.category, func.count()).where(products.c.status == "active").group_by(products.c.category)
+            select(products.c.category, func.count()).where(products.c.for_sale == 1).group_by(products.c.category)
         )
         with self.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
 
-    def after_sku(self, sku: str, limit: int) -> list[Product]:
-        """Products of every status in the order of their SKUs, behind `sku`."""
-        statement = _WITH_AVAILABILITY.where(products.c.sku > sku).order_by(products.c.sku).limit(limit)
+    def after_key(self, key: str, limit: int) -> list[Product]:
+        """Products of every status in the order of their keys, behind `key`."""
         with self.reading() as connection:
-            return [_product(row) for row in connection.execute(statement)]
+            return loading.after_key(connection, key, limit)
 
-    def of_skus(self, skus: Sequence[str]) -> tuple[int, list[Product]]:
-        """Those of the SKUs that exist, and the number of the last change that they show."""
+    def prices_of(self, skus: Sequence[str]) -> dict[str, Price]:
+        """What carts must know of those of the SKUs that exist."""
+        statement = select(
+            *variants.c["sku", "options", "price", "price_version"],
+            *products.c["name", "tax_class"],
+            and_(variants.c.status == "active", products.c.status == "active").label("active"),
+        ).join_from(variants, products, variants.c.product == products.c.sku)
         with self.reading() as connection:
-            number = _last_change(connection)
-            rows = connection.execute(_WITH_AVAILABILITY.where(products.c.sku.in_(skus))).all()
-        return number, [_product(row) for row in rows]
-
-    def changed_since(self, number: int, limit: int) -> tuple[int, list[Product]]:
-        """Products changed after the change `number`, oldest change first, and the number of the last change of all."""
-        with self.reading() as connection:
-            last = _last_change(connection)
-            if last == number:
-                return last, []
-            statement = _WITH_AVAILABILITY.where(products.c.changed > number).order_by(products.c.changed).limit(limit)
-            return last, [_product(row) for row in connection.execute(statement)]
+            rows = connection.execute(statement.where(variants.c.sku.in_(skus))).all()
+        return {
+            row.sku: Price(
+                sku=row.sku,
+                name=line_name(row.name, row.options),
+                amount=row.price,
+                tax_class=row.tax_class,
+                status="active" if row.active else "gone",
+                version=row.price_version,
+            )
+            for row in rows
+        }
 
     # Writing
 
-    def put(self, drafts: Sequence[tuple[str, ProductDraft]], now: int) -> list[Saved | CatalogRefused]:
+    def put(
+        self, drafts: Sequence[tuple[str, ProductDraft]], now: int, *, keep: bool = True
+    ) -> list[Saved | CatalogRefused]:
         """Creates or replaces products in one transaction; a refused one does not stop the others.
 
-        A slug or an image that a draft does not name stays as it is.
+        A slug or an image that a draft does not name stays as it is. Without `keep` it only says what would come of it.
         """
-        outcomes: list[Saved | CatalogRefused] = []
-        with self.writing() as connection:
-            for sku, draft in drafts:
-                try:
-                    outcomes.append(_save(connection, sku, _kept_if_unnamed(connection, sku, draft), now))
-                except CatalogRefused as refused:
-                    outcomes.append(refused)
-        return outcomes
+        with self.writing(keep=keep) as connection:
+            return Saving(connection, now).put(drafts)
 
-    def patch(self, sku: str, change: ProductChange, now: int) -> Saved:
+    def patch(self, key: str, change: ProductChange, now: int) -> Saved:
         """Changes what is named. Raises `CatalogRefused` ``no_such_product``, ``version_changed`` or as `put` does."""
         with self.writing() as connection:
-            row = connection.execute(
-                _WITH_AVAILABILITY.where(products.c.sku == sku).with_for_update(of=products)
-            ).first()
-            if row is None:
-                raise CatalogRefused("no_such_product", f"There is no product {sku}.", sku=sku)
-            found = _product(row)
-            if change.version is not msgspec.UNSET and change.version != found.version:
-                raise CatalogRefused("version_changed", f"{sku} is at version {found.version}.", version=found.version)
-            named = {
-                name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET
-            }
-            named.pop("version", None)
-            kept = {name: getattr(found, name) for name in ProductDraft.__struct_fields__}
-            return _save(connection, sku, kept | named, now)
+            saving = Saving(connection, now)
+            found = _known(connection, key)
+            if isinstance(change.version, int) and change.version != found.version:
+                raise CatalogRefused("version_changed", f"{key} is at version {found.version}.", version=found.version)
+            return saving.put_whole(key, changed_draft(found, change))
+
+    def put_variant(self, key: str, variant: VariantDraft, now: int) -> bool:
+        """Adds or replaces one variant; says whether it is new. Raises `CatalogRefused`."""
+        with self.writing() as connection:
+            saving = Saving(connection, now)
+            found = _known(connection, key)
+            saving.put_whole(key, with_variant(found, variant))
+        return all(one.sku != variant.sku for one in found.variants)
+
+    def remove_variant(self, key: str, sku: str, now: int) -> None:
+        """Raises `CatalogRefused` ``no_such_product``, ``no_such_variant``, ``last_variant``."""
+        with self.writing() as connection:
+            saving = Saving(connection, now)
+            saving.put_whole(key, without_variant(_known(connection, key), sku))
+
+    def remove(self, key: str, now: int) -> None:
+        """Takes a product away. Raises `CatalogRefused` ``no_such_product``."""
+        with self.writing() as connection:
+            saving = Saving(connection, now)
+            saving.remove(_known(connection, key))
 
     def note_availability(self, notes: Sequence[tuple[str, int, int]]) -> None:
         """Keeps (sku, available, version), each unless as new a version is kept already."""
@@ -172,17 +195,42 @@ class Store:
                 connection.execute(insert(loads).values(name=name, at=now))
 
 
-def sort_value(product: Product, sort: Sort) -> str | int:
+def sort_value(product: Listed, sort: Sort) -> str | int:
     """What a list in this order compares first."""
     if sort == "name":
         return product.name.casefold()
     return product.created_at if sort == "newest" else product.price
 
 
-def _product(row: Row[Any]) -> Product:
-    values: dict[str, Any] = dict(row._mapping)
-    del values["sort_name"]
-    return Product(**values)
+def _known(connection: Connection, key: str) -> Product:
+    found = loading.find_by_key(connection, key)
+    if found is None:
+        raise CatalogRefused("no_such_product", f"There is no product {key[:80]}.", sku=key[:80])
+    return found
+
+
+def _whole(connection: Connection, product: Product | None) -> Whole | None:
+    if product is None:
+        return None
+    return Whole(product, _trail(connection, product.category), _related(connection, product))
+
+
+def _trail(connection: Connection, path: str) -> list[CategoryName]:
+    """The categories from the root down to `path`; none if it is not a category."""
+    paths = paths_to(path)
+    statement = select(*categories.c["path", "name"]).where(categories.c.path.in_(paths)).order_by(categories.c.path)
+    found = [CategoryName(*row) for row in connection.execute(statement)]
+    return found if len(found) == len(paths) else []
+
+
+def _related(connection: Connection, product: Product) -> list[Listed]:
+    if not product.related:
+        return []
+    keys = {sku: sku for sku in product.related} | loading.holders(connection, product.related)
+    statement = loading.LISTED.where(products.c.sku.in_(keys.values()), products.c.for_sale == 1)
+    found = {one.key: one for one in loading.listed(connection, statement) if one.key != product.key}
+    wanted = dict.fromkeys(keys[sku] for sku in product.related)
+    return [found[key] for key in wanted if key in found]
 
 
 def _within(category: str) -> Any:
@@ -195,77 +243,10 @@ def _sorted(statement: Select[Any], sort: Sort, after: tuple[str | int, str] | N
     column = {"name": products.c.sort_name, "newest": products.c.created_at}.get(sort, products.c.price)
     down = sort in ("-price", "newest")
     if after is not None:
-        value, sku = after
+        value, key = after
         beyond = column < value if down else column > value
-        beside = products.c.sku < sku if down else products.c.sku > sku
+        beside = products.c.sku < key if down else products.c.sku > key
         statement = statement.where(or_(beyond, and_(column == value, beside)))
     return (
         statement.order_by(column.desc(), products.c.sku.desc()) if down else statement.order_by(column, products.c.sku)
     )
-
-
-def _last_change(connection: Connection, *, lock: bool = False) -> int:
-    statement = select(changes.c.number)
-    number: int = connection.scalars(statement.with_for_update() if lock else statement).one()
-    return number
-
-
-def _kept_if_unnamed(connection: Connection, sku: str, draft: ProductDraft) -> dict[str, Any]:
-    wanted = msgspec.structs.asdict(draft)
-    if draft.image is None:
-        wanted["image"] = connection.scalar(select(products.c.image).where(products.c.sku == sku))
-    return wanted
-
-
-def _save(connection: Connection, sku: str, wanted: dict[str, Any], now: int) -> Saved:
-    number = _last_change(connection, lock=True) + 1
-    wanted |= {"name": " ".join(wanted["name"].split()), "description": wanted["description"].strip()}
-    if not wanted["name"]:
-        raise CatalogRefused("bad_name", "The name is blank.")
-    row = connection.execute(_WITH_AVAILABILITY.where(products.c.sku == sku)).first()
-    found = None if row is None else _product(row)
-    steps = category_steps(wanted["category"])
-    slug = _free_slug(connection, sku, wanted["slug"], found, wanted["name"])
-    values = {**wanted, "category": steps[-1].path, "slug": slug}
-    if found is not None and all(getattr(found, name) == value for name, value in values.items()):
-        return Saved(found, created=False, changed=False)
-    for above, step in zip([None, *(step.path for step in steps)], steps, strict=False):
-        _add_category(connection, Category(step.path, step.name, above, 0))
-    values |= {
-        "sort_name": wanted["name"].casefold(),
-        "changed": number,
-        "version": (found.version if found else 0) + 1,
-    }
-    if found is None:
-        connection.execute(insert(products).values(sku=sku, created_at=now, **values))
-    else:
-        connection.execute(update(products).where(products.c.sku == sku).values(values))
-    connection.execute(update(changes).values(number=number))
-    saved = connection.execute(_WITH_AVAILABILITY.where(products.c.sku == sku)).one()
-    return Saved(_product(saved), created=found is None, changed=True)
-
-
-def _free_slug(connection: Connection, sku: str, given: str | None, found: Product | None, name: str) -> str:
-    def owner(slug: str) -> str | None:
-        return connection.scalar(select(products.c.sku).where(products.c.slug == slug))
-
-    if given is None and found is not None:
-        return found.slug  # an address that is out in the world does not change with a name
-    if given is not None:
-        if owner(given) in (None, sku):
-            return given
-        raise CatalogRefused("slug_taken", f"Another product has the slug {given!r}.", slug=given)
-    base = slugify(name) or slugify(sku) or "product"
-    candidate, count = base, 1
-    while owner(candidate) is not None:
-        count += 1
-        candidate = f"{base}-{count}"
-    return candidate
-
-
-def _add_category(connection: Connection, category: Category) -> None:
-    if connection.scalar(select(categories.c.path).where(categories.c.path == category.path)) is not None:
-        return
-    siblings = select(func.count()).where(categories.c.parent == category.parent)
-    position = connection.scalars(siblings).one() + 1
-    connection.execute(insert(categories).values(msgspec.structs.asdict(category) | {"position": position}))

@@ -22,10 +22,14 @@ from sqlalchemy import (
     select,
 )
 
+from pipelines.log.outbox import outbox_table
+
 BUSY_MILLISECONDS = 5_000
 
 metadata = MetaData()
 
+# `sku` is the product's key, and with one variant usually that variant's SKU too. The columns from `id` on came later:
+# they may be null only until `migrating.py` has filled them. `price` to `for_sale` say of the variants what lists need.
 products = Table(
     "products",
     metadata,
@@ -44,10 +48,38 @@ products = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False, unique=True),
+    Column("id", String(36)),
+    Column("attributes", JSON),
+    Column("related", JSON),
+    Column("price_to", BigInteger),
+    Column("variant_sku", String(64)),
+    Column("variant_count", Integer),
+    Column("for_sale", Integer),
     Index("products_by_category", "category"),
     Index("products_by_name", "sort_name", "sku"),
     Index("products_by_price", "price", "sku"),
     Index("products_by_age", "created_at", "sku"),
+)
+
+variants = Table(
+    "variants",
+    metadata,
+    Column("sku", String(64), primary_key=True),
+    Column("product", String(64), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("image", String(120)),
+    Column("price_version", Integer, nullable=False),
+)
+
+# SKUs that are no variant's any more: should one come back, its price version goes on growing.
+removed_skus = Table(
+    "removed_skus",
+    metadata,
+    Column("sku", String(64), primary_key=True),
+    Column("price_version", Integer, nullable=False),
 )
 
 categories = Table(
@@ -89,6 +121,8 @@ loads = Table(
     Column("name", String(120), primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
+
+outbox = outbox_table(metadata)
 
 
 def open_engine(url: str, connections: int) -> Engine:

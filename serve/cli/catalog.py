@@ -5,17 +5,22 @@ HTTP, as any receipt of goods does.
 """
 
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, BinaryIO
 
 import httpx
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
-from serve.catalog.importing import Progress, ReceiveStock, export_products, import_products, receive
-from serve.catalog.rows import FileRefused, Format
+from serve.catalog.exporting import export_products
+from serve.catalog.importing import Planned, Progress, ReceiveStock, import_products, receive
+from serve.catalog.rows import FileRefused, Format, RefusedLine
 from serve.catalog.service import Catalog
 from serve.cli import access
 from serve.cli.running import read_settings
@@ -45,14 +50,18 @@ def import_(
     form: Form = None,
     data: Data = None,
     stock: Annotated[bool, typer.Option(help="Receive the units in the column stock; the shop must run.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
 ) -> None:
     """Create or replace products. Lines that cannot be taken are listed; all others are."""
     settings, kind = read_settings(data=data), _format(form, file)
-    if stock:
+    if stock and not dry_run:
         access.needs_running(settings)
     try:
         with file.open("rb") as opened:
-            last, left_over = asyncio.run(_import(settings, opened, kind, stock))
+            if dry_run:
+                last, left_over = asyncio.run(_rehearse(settings, opened, kind)), 0
+            else:
+                last, left_over = asyncio.run(_import(settings, opened, kind, stock))
     except FileRefused as error:
         console.print(f"{file}: {error}", style="red", markup=False)
         raise typer.Exit(1) from None
@@ -61,7 +70,7 @@ def import_(
         console.print("The products are kept. Run the same import again: no unit is received twice.")
         raise typer.Exit(1) from None
     if left_over:
-        console.print(f"{left_over} products have units in the file that were not received (--no-stock).")
+        console.print(f"{left_over} SKUs have units in the file that were not received (--no-stock).")
     if last.refused_in_all:
         raise typer.Exit(3)
 
@@ -105,23 +114,20 @@ def receives_stock(client: httpx.AsyncClient) -> ReceiveStock:
 
 async def _import(settings: Settings, file: BinaryIO, form: Format, with_stock: bool) -> tuple[Progress, int]:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    last, left_over, shown = Progress(0, 0, 0, 0, 0, [], []), 0, 0
+    last, left_over, told = Progress(), 0, _Told("lines refused")
     async with AsyncExitStack() as stack:
         catalog = _opened(settings)
         stack.push_async_callback(catalog.close)
         client = await stack.enter_async_context(access.client(settings)) if with_stock else None
-        digits = MINOR_DIGITS.get(settings.currency, 2)
-        async for last in import_products(catalog, file, form, minor_digits=digits):
-            for line in last.refused[: max(0, SHOWN - shown)]:
-                console.print(f"line {line.line}: {line.sku} {line.reason}", style="yellow", markup=False)
-            shown += len(last.refused)
+        bar = stack.enter_context(_Bar(file))
+        async for last in import_products(catalog, file, form, minor_digits=_digits(settings)):
+            told.tell([_refusal(line) for line in last.refused])
             if client is not None:
                 await receive(last.stock, receives_stock(client))
             else:
                 left_over += len(last.stock)
-            console.print(f"{last.rows} rows", style="dim")
-    if shown > SHOWN:
-        console.print(f"... and {shown - SHOWN} more lines refused.", style="yellow")
+            bar.show(last)
+    told.end()
     console.print(
         f"{last.created} products created, {last.changed} changed, {last.unchanged} as before, "
         f"{last.refused_in_all} lines refused."
@@ -129,9 +135,79 @@ async def _import(settings: Settings, file: BinaryIO, form: Format, with_stock: 
     return last, left_over
 
 
+async def _rehearse(settings: Settings, file: BinaryIO, form: Format) -> Progress:
+    """Says what an import would do. A shop that is not there yet is not made."""
+    last, units, refusals, changes = Progress(), 0, _Told("lines refused"), _Told("products")
+    with TemporaryDirectory() as folder:
+        there = settings.database("catalog").exists()
+        address = settings.database("catalog") if there else Path(folder) / "catalog.db"
+        catalog = Catalog(f"sqlite:///{address}", currency=settings.currency)
+        try:
+            with _Bar(file) as bar:
+                async for last in import_products(catalog, file, form, minor_digits=_digits(settings), keep=False):
+                    refusals.tell([_refusal(line) for line in last.refused])
+                    changes.tell([_plan(one) for one in last.planned])
+                    units += sum(quantity for _, quantity, _ in last.stock)
+                    bar.show(last)
+        finally:
+            await catalog.close()
+    refusals.end()
+    changes.end()
+    console.print(
+        f"{last.created} products would be created, {last.changed} changed, {last.unchanged} are as before, "
+        f"{last.refused_in_all} lines would be refused, {units} units received. Nothing was changed."
+    )
+    return last
+
+
+def _refusal(line: RefusedLine) -> str:
+    return f"line {line.line}: {line.sku} {line.reason}"
+
+
+def _plan(one: Planned) -> str:
+    return f"line {one.line}: {one.product} " + ("is new" if one.created else f"changes: {', '.join(one.changes)}")
+
+
+class _Told:
+    """Prints `SHOWN` lines of a sort, and in the end how many more there were."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._count = 0
+
+    def tell(self, lines: list[str]) -> None:
+        for line in lines[: max(0, SHOWN - self._count)]:
+            console.print(line, style="yellow", markup=False)
+        self._count += len(lines)
+
+    def end(self) -> None:
+        if self._count > SHOWN:
+            console.print(f"... and {self._count - SHOWN} more {self._what}.", style="yellow")
+
+
+class _Bar:
+    """How much of a file has been read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        self._bar = Bar(*columns, console=console)
+        self._file = file
+        self._task = self._bar.add_task("0 rows", total=os.fstat(file.fileno()).st_size)
+
+    def show(self, progress: Progress) -> None:
+        self._bar.update(self._task, completed=self._file.tell(), description=f"{progress.rows} rows")
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
 async def _export(settings: Settings, file: Path | None, form: Format) -> int:
     catalog = _opened(settings)
-    digits = MINOR_DIGITS.get(settings.currency, 2)
+    digits = _digits(settings)
     try:
         if file is None:
             return await export_products(catalog, sys.stdout, form, minor_digits=digits)
@@ -139,6 +215,10 @@ async def _export(settings: Settings, file: Path | None, form: Format) -> int:
             return await export_products(catalog, opened, form, minor_digits=digits)
     finally:
         await catalog.close()
+
+
+def _digits(settings: Settings) -> int:
+    return MINOR_DIGITS.get(settings.currency, 2)
 
 
 def _opened(settings: Settings) -> Catalog:

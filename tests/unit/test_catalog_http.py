@@ -55,6 +55,7 @@ async def test_staff_put_a_product_and_shoppers_see_all_of_it(client: httpx.Asyn
     seen = await client.get("/api/catalog/products/moss-mug")
     assert seen.status_code == 200
     assert seen.json() == {
+        "key": "MUG-1",
         "sku": "MUG-1",
         "slug": "moss-mug",
         "name": "Moss mug",
@@ -62,10 +63,24 @@ async def test_staff_put_a_product_and_shoppers_see_all_of_it(client: httpx.Asyn
         "category": "kitchen/mugs",
         "trail": [{"path": "kitchen", "name": "Kitchen"}, {"path": "kitchen/mugs", "name": "Mugs"}],
         "price": 1450,
+        "price_to": 1450,
         "currency": "EUR",
         "tax_class": "standard",
         "status": "active",
         "specifications": {"Size": "350 ml"},
+        "attributes": {},
+        "options": [],
+        "variants": [
+            {
+                "sku": "MUG-1",
+                "options": {},
+                "price": 1450,
+                "status": "active",
+                "image": "/api/catalog/images/mug.svg",
+                "available": 12,
+            }
+        ],
+        "related": [],
         "image": "/api/catalog/images/mug.svg",
         "available": 12,
         "version": 1,
@@ -102,9 +117,11 @@ async def test_lists_page_through_a_category(client: httpx.AsyncClient) -> None:
         "name": "Mug 4",
         "category": "kitchen/mugs",
         "price": 4,
+        "price_to": 4,
         "currency": "EUR",
         "image": "/api/catalog/images/mug.svg",
         "available": None,
+        "variants": 1,
     }
     second = (await client.get("/api/catalog/products", params=query | {"cursor": first["next"]})).json()
     assert ([item["sku"] for item in second["items"]], second["next"]) == (["M1"], None)
@@ -160,6 +177,11 @@ async def test_what_is_not_there_is_a_problem(client: httpx.AsyncClient, path: s
         ("MUG-2", MUG | {"category": " / "}, 422, "bad_category"),
         ("MUG 2", MUG, 422, "bad_sku"),
         ("MUG-2", MUG | {"slug": "moss-mug"}, 409, "slug_taken"),
+        ("MUG-2", MUG | {"attributes": {"Colour": "red"}}, 422, "invalid_request"),
+        ("MUG-2", MUG | {"attributes": {"colour": {"red": 1}}}, 422, "invalid_request"),
+        ("MUG-2", {"name": "Mug", "category": "Mugs"}, 422, "bad_variants"),
+        ("MUG-2", MUG | {"variants": [{"sku": "X", "price": 1}]}, 422, "bad_variants"),
+        ("MUG-2", {"name": "Mug", "category": "Mugs", "variants": [{"sku": "MUG-1", "price": 1}]}, 409, "sku_taken"),
     ],
 )
 async def test_what_staff_may_not_put(
@@ -196,4 +218,5 @@ async def test_every_route_is_described(client: httpx.AsyncClient) -> None:
         "/api/catalog/products/{slug}",
         "/api/catalog/images/{file}",
         "/api/admin/products/{sku}",
+        "/api/admin/products/{sku}/variants/{variant}",
     }

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.pricing import Price
 from serve.catalog.images import checked_image
-from serve.catalog.prices import Prices
 from serve.catalog.recent import Recent
 from serve.catalog.schemas import CatalogRefused, CategoryNode, ProductBody, ProductChange, ProductDraft, Sort
 from serve.catalog.service import Catalog
@@ -181,86 +179,15 @@ async def test_availability_keeps_the_highest_version_in_whatever_order_it_comes
     assert (await catalog.product_of_sku("Z")).available == 1
 
 
-async def test_changes_are_told_in_order_each_product_as_it_is_now(catalog: Catalog) -> None:
-    for sku in "ABC":
-        await put(catalog, sku, f"Mug {sku}")
-    await catalog.patch_product("A", ProductChange(price=1))
-    last, first = await catalog.changed_since(0, 2)
-    assert (last, [(product.sku, product.changed) for product in first]) == (4, [("B", 2), ("C", 3)])
-    assert [product.sku for product in (await catalog.changed_since(3))[1]] == ["A"]
-    assert await catalog.changed_since(4) == (4, [])
-
-
 async def test_two_writers_on_one_file_lose_nothing(catalog: Catalog, tmp_path: Path) -> None:
     other = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
     try:
         await asyncio.gather(*(put((catalog, other)[n % 2], f"S{n}", f"Mug {n}") for n in range(40)))
-        last, products = await catalog.changed_since(0)
+        happened = await catalog.outbox_log().read(0, 100)
     finally:
         await other.close()
-    assert last == 40
-    assert [product.changed for product in products] == list(range(1, 41))
-
-
-async def test_prices_come_from_memory_and_follow_another_writer_within_half_a_second(
-    catalog: Catalog, tmp_path: Path
-) -> None:
-    clock = Clock()
-    prices = Prices(catalog, clock=clock)
-    await put(catalog, "A", "Mug", 100)
-    assert await prices.prices(["A", "X"]) == {"A": Price("A", "Mug", 100, version=1), "X": None}
-    other = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
-    try:
-        await other.patch_product("A", ProductChange(price=120, status="gone"))
-        await put(other, "X", "New", 5)
-        clock.seconds += 0.4
-        assert (await prices.prices(["A"]))["A"] == Price("A", "Mug", 100, version=1)
-        clock.seconds += 0.2
-        found = await prices.prices(["A", "X"])
-    finally:
-        await other.close()
-    assert found == {"A": Price("A", "Mug", 120, status="gone", version=2), "X": Price("X", "New", 5, version=1)}
-
-
-async def test_who_wrote_sees_the_new_price_at_once(catalog: Catalog) -> None:
-    prices = Prices(catalog, clock=Clock())
-    await put(catalog, "A", "Mug", 100)
-    assert (await prices.prices(["A"]))["A"] == Price("A", "Mug", 100, version=1)
-    await catalog.patch_product("A", ProductChange(price=90))
-    assert (await prices.prices(["A"]))["A"] == Price("A", "Mug", 90, version=2)
-
-
-async def test_prices_kept_are_bounded_and_unknown_skus_are_not_kept(catalog: Catalog) -> None:
-    prices = Prices(catalog, limit=3, clock=Clock())
-    for sku in "ABCDE":
-        await put(catalog, sku, f"Mug {sku}")
-    assert list(await prices.prices("ABCDE")) == list("ABCDE")
-    await prices.prices(f"X{n}" for n in range(2_000))
-    assert len(prices._kept) == 3
-
-
-async def test_what_was_read_before_a_comparison_is_not_kept_after_it(catalog: Catalog) -> None:
-    clock = Clock()
-    prices = Prices(catalog, clock=clock)
-    await put(catalog, "A", "Mug", 100)
-    read, go_on = asyncio.Event(), asyncio.Event()
-    original = catalog.of_skus
-
-    async def slow(skus: Any) -> Any:
-        found = await original(skus)
-        read.set()
-        await go_on.wait()
-        return found
-
-    catalog.of_skus = slow  # type: ignore[method-assign]
-    early = asyncio.create_task(prices.prices(["A"]))
-    await asyncio.wait_for(read.wait(), 5)
-    catalog.of_skus = original  # type: ignore[method-assign]
-    await catalog.patch_product("A", ProductChange(price=200))
-    await prices.prices([])
-    go_on.set()
-    assert (await early)["A"] == Price("A", "Mug", 100, version=1)
-    assert (await prices.prices(["A"]))["A"] == Price("A", "Mug", 200, version=2)
+    assert [one.position for one in happened] == list(range(1, 41))
+    assert len({one.entity for one in happened}) == 40
 
 
 async def test_a_recent_answer_is_made_once_for_all_who_ask_and_a_refusal_too() -> None:

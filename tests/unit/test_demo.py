@@ -13,6 +13,7 @@ from serve.demo.drawing import MOTIFS, TONES, draw
 from serve.demo.load import DemoProduct, demo_products, load_demo
 
 PRODUCTS = demo_products()
+UNITS = {sku: count for product in PRODUCTS for sku, count in product.units().items()}
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_product_reads_as_one_in_a_shop(product: DemoProduct) -> None:
     assert "  " not in text
     assert "\n" not in text
     draft = product.draft()
-    assert 200 <= draft.price <= 20_000
+    assert 200 <= product.price_minor <= 20_000
     assert 1 <= product.stock <= 400
     assert 2 <= len(draft.specifications) <= 5
 
@@ -81,7 +82,7 @@ def test_every_motif_can_be_drawn_in_every_tone_and_with_every_detail(motif: str
 async def test_the_shop_is_loaded_once(catalog: Catalog) -> None:
     warehouse = Warehouse()
     assert await load_demo(catalog, warehouse.receive) == 160
-    assert warehouse.on_hand == {product.sku: product.stock for product in PRODUCTS}
+    assert warehouse.on_hand == UNITS
     tree = (await catalog.categories()).items
     assert [(node.name, node.count, len(node.children)) for node in tree] == [
         ("Kitchen", 38, 7),
@@ -97,10 +98,29 @@ async def test_the_shop_is_loaded_once(catalog: Catalog) -> None:
         assert (await catalog.image(product.image or "")).svg.startswith("<svg")
 
     await catalog.patch_product("KIT-MUG-MOSS", ProductChange(price=1))
-    before, _ = await catalog.changed_since(0)
+    before = await catalog.outbox_log().read(0, 1000)
     assert await load_demo(catalog, warehouse.receive) == 0
-    assert (await catalog.changed_since(0))[0] == before
-    assert sum(warehouse.on_hand.values()) == sum(product.stock for product in PRODUCTS)
+    assert await catalog.outbox_log().read(0, 1000) == before
+    assert sum(warehouse.on_hand.values()) == sum(UNITS.values())
+
+
+async def test_some_things_come_in_sizes_and_colours_and_have_neighbours(catalog: Catalog) -> None:
+    await load_demo(catalog, Warehouse().receive)
+    towel = await catalog.product("striped-tea-towel")
+    assert [(option.name, option.values) for option in towel.options] == [("colour", ["brick", "sage", "ink"])]
+    assert [(one.sku, one.price) for one in towel.variants] == [
+        ("KIT-LIN-TOWEL", 1100),
+        ("KIT-LIN-TOWEL-SAGE", 1100),
+        ("KIT-LIN-TOWEL-INK", 1100),
+    ]
+    assert towel.attributes == {"colour": ["brick", "sage", "ink"], "material": ["linen", "cotton"]}
+    assert [one.sku for one in towel.related] == ["KIT-LIN-APRON", "KIT-LIN-MITT", "KIT-LIN-NAPKINS", "KIT-LIN-WRAPS"]
+    pictures = {(await catalog.image((one.image or "").rpartition("/")[2][:-4])).digest for one in towel.variants}
+    assert len(pictures) == 3
+    gloves = await catalog.product("goatskin-gloves")
+    assert [one.options["size"] for one in gloves.variants] == ["M", "S", "L"]
+    assert len({one.image for one in gloves.variants}) == 1
+    assert sum(len(product.variants) > 1 for product in await catalog.products_after("")) == 7
 
 
 async def test_a_load_that_broke_off_is_finished_by_the_next(catalog: Catalog) -> None:
@@ -110,6 +130,6 @@ async def test_a_load_that_broke_off_is_finished_by_the_next(catalog: Catalog) -
     await catalog.patch_product("KIT-MUG-MOSS", ProductChange(price=1))
     warehouse.broken = ""
     assert await load_demo(catalog, warehouse.receive) == 0
-    assert warehouse.on_hand == {product.sku: product.stock for product in PRODUCTS}
+    assert warehouse.on_hand == UNITS
     assert (await catalog.product_of_sku("KIT-MUG-MOSS")).price == 1
     assert await catalog.loaded("demo/1")
