@@ -23,7 +23,7 @@ from serve.gateway.lean import Routes
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
-from serve.mailing import notifications_of
+from serve.mailing import notices_of
 from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
@@ -38,7 +38,6 @@ from serve.payments.service import Payments
 from serve.settings import Settings
 from serve.users.api import STRICT_LIMITS, router
 from serve.users.service import Users
-from serve.users.store import Store as UserStore
 from serve.users.store import open_engine
 
 Lifetime = Callable[[], Awaitable[None]]
@@ -61,6 +60,7 @@ class Shop:
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
+        self.notices = notices_of(settings)
 
     def routes(self) -> list[Routes]:
         settings, entities = self.settings, self.entities
@@ -78,7 +78,7 @@ class Shop:
             catalog_routes(self.catalog),
             payment_routes(Payments(entities, [secret] if secret else [])),
             page_routes(self.gateway),
-            notification_routes(notifications_of(settings, self.orders_store, UserStore(self._engine))),
+            notification_routes(self.notices, streams),
         ]
 
     async def ready(self) -> dict[str, str]:
@@ -99,6 +99,7 @@ class Shop:
 
     async def close(self) -> None:
         await self.gateway.close()
+        await self.notices.close()
         await self.orders_store.close()
         await self.catalog.close()
         await asyncio.to_thread(self._engine.dispose)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from actors.journal.sql import SqlJournal
 from actors.kinds import KINDS
@@ -11,14 +12,18 @@ from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import Entities
 from actors.runtime.region import Region
 from actors.runtime.tasks import Tasks
+from pipelines.log.base import EventLog
 from pipelines.log.sql import JournalLog
+from pipelines.notify_users import People, Person, notify_users
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
 from serve.gateway import logs
-from serve.notifications.contacts import OrderContacts
+from serve.notifications.contacts import Directory, Persons
+from serve.notifications.mail_channel import MailChannel
 from serve.notifications.mailer import FolderMailer, Mailer
 from serve.notifications.mails import Sender
+from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
@@ -32,44 +37,73 @@ SENDER_EMAIL = "orders@shop.example"
 LOOK_EVERY = 0.25
 
 
-def notifications_of(
-    settings: Settings, orders: OrderStore, users: UserStore, mailer: Mailer | None = None
-) -> Notifications:
-    """`mailer`: the folder of the settings, unless another is given."""
+class Users(NamedTuple):
+    """What the users' service gives: whom to write to, and what happened to accounts."""
 
-    async def account_email(user_id: str) -> str | None:
+    people: People
+    log: EventLog
+
+
+def notices_of(settings: Settings) -> Notices:
+    """What people are shown of what happened, for the process that answers them."""
+    return Notices(_store_of(settings), language=settings.language)
+
+
+def _store_of(settings: Settings) -> NotificationStore:
+    return NotificationStore(f"sqlite:///{settings.database('notifications')}")
+
+
+def _person_of(users: UserStore) -> Persons:
+    async def person(user_id: str) -> Person | None:
         found = await asyncio.to_thread(users.by_id, user_id)
-        return None if found is None else found.email
+        return None if found is None else Person(found.email, found.name, "")
 
-    sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url)
-    store = NotificationStore(f"sqlite:///{settings.database('notifications')}")
-    return Notifications(store, mailer or FolderMailer(settings.mails), OrderContacts(orders, account_email), sender)
+    return person
 
 
 class Mailing:
-    """The mail flow over its own reading of the journal, and the upkeep of what mails need."""
+    """The flows that tell people what happened, over their own reading of the logs, and the upkeep of what they need.
 
-    def __init__(self, settings: Settings, journal: SqlJournal) -> None:
+    `users`: without it people are told about their orders only.
+    """
+
+    def __init__(
+        self, settings: Settings, journal: SqlJournal, users: Users | None = None, mailer: Mailer | None = None
+    ) -> None:
         self._orders = OrderStore(f"sqlite:///{settings.database('orders')}")
-        users = UserStore(open_engine(settings.database("users")))
         self._mails = FolderMailer(settings.mails)
-        self._notifications = notifications_of(settings, self._orders, users, self._mails)
+        self._store = _store_of(settings)
+        self._users = users
+        person = users.people.person if users else _person_of(UserStore(open_engine(settings.database("users"))))
+        directory = Directory(
+            self._orders,
+            person,
+            settings.url,
+            link=users.people.link if users else None,
+            access_token=None,
+        )
+        sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url, settings.language)
+        mail = MailChannel(self._store, mailer or self._mails, directory, sender)
+        self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
-        self._runner: FlowRunner | None = None
+        self._runners: list[FlowRunner] = []
         self._tasks = Tasks()
 
     async def start(self, entities: Entities) -> None:
-        self._runner = FlowRunner(send_mails(entities, self._notifications), self._log, self._progress)
-        await self._runner.start()
-        self._tasks.start(Upkeep(entities, self._orders, self._mails).run(), "upkeep")
+        self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
+        if self._users is not None:
+            self._runners.append(FlowRunner(notify_users(self.notifications), self._users.log, self._progress))
+        for runner in self._runners:
+            await runner.start()
+        self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
 
     async def stop(self) -> None:
         await self._tasks.close()
-        if self._runner is not None:
-            await self._runner.stop()
+        for runner in self._runners:
+            await runner.stop()
         await self._mails.close()
-        await self._notifications.close()
+        await self._store.close()
         await self._orders.close()
 
 
