@@ -76,6 +76,10 @@ class People(Protocol):
         """None if there is no such user, or no longer."""
         ...
 
+    async def told(self, request: str) -> None:
+        """What was kept only to be told, an old address, can be forgotten. A repetition changes nothing."""
+        ...
+
 
 def due(event: Event) -> tuple[UserTemplate, str, Facts] | None:
     """Which mail an event makes, the request that it is about, and its facts. None: nobody needs to know."""
@@ -92,12 +96,14 @@ def due(event: Event) -> tuple[UserTemplate, str, Facts] | None:
             return None if event.known_device else ("new_sign_in", "", {"at": event.at})
 
 
-def notify_users(mails: Mails[UserMail]) -> Flow:
+def notify_users(mails: Mails[UserMail], people: People) -> Flow:
     """User events -> mails and notices. One that cannot be sent holds up no other."""
 
     async def handle(happened: Happened, event: Event) -> None:
         if (found := due(event)) is not None:
             template, request, facts = found
             await send_all(mails, [UserMail(happened.id, template, happened.entity, request, facts)])
+        if isinstance(event, users.EmailChanged):
+            await people.told(event.request)
 
     return Flow(NAME, {users.KIND: Event.__args__}, handle, ordered=False, limits=Limits(in_flight=16, tries=12))

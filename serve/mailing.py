@@ -92,8 +92,8 @@ class Mailing:
 
     async def start(self, entities: Entities) -> None:
         self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
-        if self._users is not None:
-            self._runners.append(FlowRunner(notify_users(self.notifications), self._users.log, self._progress))
+        if (users := self._users) is not None:
+            self._runners.append(FlowRunner(notify_users(self.notifications, users.people), users.log, self._progress))
         for runner in self._runners:
             await runner.start()
         self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")

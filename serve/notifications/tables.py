@@ -20,6 +20,7 @@ MAILS = sa.Table(
     sa.Column("sendings", sa.Integer, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("ended_at", sa.BigInteger),
+    # Whoever is erased: their mails are found by it.
     sa.Index("mails_by_owner", "owner", "created_at", "message_id"),
 )
 NOTICES = sa.Table(
