@@ -43,6 +43,10 @@ def command_id(flow: str, happened: Happened, index: int = 0) -> str:
     return blake2b(f"{flow}\0{happened.id}\0{index}".encode(), digest_size=16).hexdigest()
 
 
+class GivenUp(Exception):
+    """Another try changes nothing until somebody has looked at it: a dead letter at once."""
+
+
 class NotAccepted(Exception):
     """An entity refused what a flow told it: a defect, since flows only tell what happened."""
 

@@ -18,7 +18,7 @@ from actors.runtime.clock import SystemClock
 from actors.runtime.ports import Clock, Overloaded, Unavailable
 from actors.runtime.tasks import Tasks
 from pipelines import metrics
-from pipelines.flow import Flow
+from pipelines.flow import Flow, GivenUp
 from pipelines.log.base import EventLog, Happened
 from pipelines.progress import DeadLetter, Progress
 from pipelines.wanted import Types
@@ -209,6 +209,8 @@ class FlowRunner:
                     await self.flow.handle(job.happened, job.event)
             except PASSING as error:
                 log.warning("flow %s: %s waits: %r", self.flow.name, job.happened.id, error)
+            except GivenUp as error:
+                return _Failed(error, failures + 1)
             except Exception as error:
                 failures += 1
                 if failures >= self._limits.tries:

@@ -1,13 +1,14 @@
-"""Shoppers get mail about their orders: each mail once, whatever happens twice."""
+"""Shoppers are told about their orders: each thing once, whatever happens twice."""
 
-from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from actors import order
 from actors.runtime.ports import Entities
-from pipelines.flow import Flow, Limits
+from pipelines.flow import Flow, GivenUp, Limits
 from pipelines.log.base import Happened
 
 NAME = "send_mails"
@@ -16,12 +17,14 @@ Template: TypeAlias = Literal[
     "order_confirmation",
     "receipt",
     "order_shipped",
+    "order_delivered",
     "order_refunded",
     "order_cancelled",
     "order_rejected",
     "payment_failed",
 ]
-Facts: TypeAlias = dict[str, str | int | tuple[str, ...]]
+Fact: TypeAlias = str | int | tuple[str, ...]
+Facts: TypeAlias = dict[str, Fact]
 Event: TypeAlias = (
     order.OrderConfirmed
     | order.OrderShipped
@@ -34,18 +37,59 @@ Event: TypeAlias = (
 
 
 class Mail(msgspec.Struct, frozen=True):
-    """One mail: what it is about, and no name or address. `facts` are of the event: amounts in minor units."""
+    """One message: what it is about, and no name or address. `facts` are of the event: amounts in minor units."""
 
     event_id: str
     template: Template
     order: order.OrderView
-    facts: Mapping[str, str | int | tuple[str, ...]] = {}
+    facts: Mapping[str, Fact] = {}
+
+    @property
+    def owner(self) -> str:
+        """Whose order it is: user:<id> or guest:<id>."""
+        return self.order.owner
+
+    @property
+    def order_id(self) -> str:
+        return self.order.id
 
 
-class Mails(Protocol):
-    async def send(self, mail: Mail) -> None:
-        """Once for each event and template. Raises if it was not sent, or if that isn't known: ask again."""
+M = TypeVar("M", contravariant=True)
+
+
+class Mails(Protocol[M]):
+    async def send(self, mail: M) -> None:
+        """Once for each event and template. Raises if it was not sent, or if that isn't known: ask again.
+
+        Raises GivenUp if asking again is for somebody to decide.
+        """
         ...
+
+    async def give_up(self, mail: M) -> None:
+        """After GivenUp, before the event becomes a dead letter: whoever has it tried again wants it sent again."""
+        ...
+
+
+N = TypeVar("N")
+
+
+async def send_all(mails: Mails[N], due: Sequence[N]) -> None:
+    """Sends each, whatever became of the others. Raises as `Mails.send`, what may pass before what will not."""
+    errors = await asyncio.gather(*(mails.send(mail) for mail in due), return_exceptions=True)
+    try:
+        raise_foremost(errors)
+    except GivenUp:
+        for mail, error in zip(due, errors, strict=True):
+            if isinstance(error, GivenUp):
+                await mails.give_up(mail)
+        raise
+
+
+def raise_foremost(outcomes: Sequence[BaseException | None]) -> None:
+    """Raises the first error; one that is final only if there is no other, since it ends all tries."""
+    errors = [error for error in outcomes if error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, GivenUp)):
+        raise error
 
 
 def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
@@ -55,8 +99,9 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
             receipt: list[tuple[Template, Facts]] = [("receipt", {"paid": event.paid, "at": event.at})]
             return [("order_confirmation", {"at": event.at}), *(receipt if event.paid > 0 else [])]
         case order.OrderDelivered():
-            cash = view.method == order.CASH_ON_DELIVERY and view.paid > 0
-            return [("receipt", {"paid": view.paid, "at": event.at})] if cash else []
+            cash: list[tuple[Template, Facts]] = [("receipt", {"paid": view.paid, "at": event.at})]
+            paid_now = view.method == order.CASH_ON_DELIVERY and view.paid > 0
+            return [("order_delivered", {"at": event.at}), *(cash if paid_now else [])]
         case order.OrderShipped():
             return [("order_shipped", {"carrier": event.carrier, "tracking": event.tracking})]
         case order.OrderRefunded():
@@ -69,16 +114,16 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
             return [("payment_failed", {"code": event.code})] if event.status == "failed" else []
 
 
-def send_mails(entities: Entities, mails: Mails) -> Flow:
-    """Order events -> mails. A mail that cannot be sent holds up no other."""
+def send_mails(entities: Entities, mails: Mails[Mail]) -> Flow:
+    """Order events -> mails and notices. One that cannot be sent holds up no other."""
 
     async def handle(happened: Happened, event: Event) -> None:
         if isinstance(event, order.PaymentChanged) and event.status != "failed":
             return
         answer = await entities.read("order", happened.entity, at_least=happened.version)
         assert isinstance(answer.reply, order.OrderView)
-        for template, facts in due(event, answer.reply):
-            await mails.send(Mail(happened.id, template, answer.reply, facts))
+        view = answer.reply
+        await send_all(mails, [Mail(happened.id, template, view, facts) for template, facts in due(event, view)])
 
     # Enough at a time that they share commits. How many go out in a second is bounded by who sends them.
     return Flow(NAME, {"order": Event.__args__}, handle, ordered=False, limits=Limits(in_flight=16, tries=12))

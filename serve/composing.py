@@ -28,15 +28,14 @@ from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
-from serve.mailing import notifications_of
+from serve.mailing import notices_of
 from serve.measures import Measures
-from serve.notifications.service import Notifications
+from serve.notifications.notices import Notices
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.accounts import Accounts
-from serve.users.accounts_store import AccountsStore
 from serve.users.ended_sessions import PolledEndedSessions
 from serve.users.sessions import Lifetimes, Sessions
 from serve.users.social.api import PREFIX
@@ -104,14 +103,15 @@ class Shop:
         return Social(self.users_engine, self.sessions, self.tokens, providers)
 
     @cached_property
-    def notifications(self) -> Notifications:
-        return notifications_of(self.settings, self.orders_store, AccountsStore(self.users_engine))
+    def notices(self) -> Notices:
+        return notices_of(self.settings)
 
     async def _orders_of(self, user_id: str) -> list[str]:
         return [row.id for row in await self.orders_store.page(owner=f"user:{user_id}", after=None, limit=EXPORTED)]
 
     async def _notices_of(self, user_id: str) -> list[dict[str, object]]:
-        return [one._asdict() for one in await self.notifications.page(f"user:{user_id}", limit=EXPORTED)]
+        found, _ = await self.notices.page(f"user:{user_id}", None, False, EXPORTED)
+        return [one._asdict() for one in found]
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -150,7 +150,7 @@ class Shop:
     async def close(self) -> None:
         await self.ended.stop()
         await self.gateway.close()
-        for made in ("prices", "notifications", "orders_store", "catalog"):
+        for made in ("prices", "notices", "orders_store", "catalog"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)

@@ -11,66 +11,84 @@ from actors.runtime.on_ray.way import RayWay
 from actors.runtime.ports import Entities
 from actors.runtime.region import Region
 from actors.runtime.tasks import Tasks
+from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog
+from pipelines.notify_users import notify_users
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
 from serve.gateway import logs
-from serve.notifications.contacts import OrderContacts
+from serve.notifications.contacts import Directory
+from serve.notifications.mail_channel import MailChannel
 from serve.notifications.mailer import FolderMailer, Mailer
 from serve.notifications.mails import Sender
+from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
 from serve.orders.store import OrderStore
 from serve.settings import Settings
-from serve.users.accounts_store import AccountsStore
+from serve.users.mailed import MailedPeople
 from serve.users.store import open_engine
+from serve.users.tables import outbox
 
 SHOP_NAME = "Troupe"
 SENDER_EMAIL = "orders@shop.example"
 LOOK_EVERY = 0.25
 
 
-def notifications_of(
-    settings: Settings, orders: OrderStore, users: AccountsStore, mailer: Mailer | None = None
-) -> Notifications:
-    """`mailer`: the folder of the settings, unless another is given."""
+def notices_of(settings: Settings) -> Notices:
+    """What people are shown of what happened, for the process that answers them."""
+    return Notices(_store_of(settings), language=settings.language)
 
-    async def account_email(user_id: str) -> str | None:
-        found = await asyncio.to_thread(users.by_id, user_id)
-        return None if found is None else found.email
 
-    sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url)
-    store = NotificationStore(f"sqlite:///{settings.database('notifications')}")
-    return Notifications(store, mailer or FolderMailer(settings.mails), OrderContacts(orders, account_email), sender)
+def _store_of(settings: Settings) -> NotificationStore:
+    return NotificationStore(f"sqlite:///{settings.database('notifications')}")
 
 
 class Mailing:
-    """The mail flow over its own reading of the journal, and the upkeep of what mails need."""
+    """The flows that tell people what happened, over their own reading of the logs, and the upkeep of what they need.
 
-    def __init__(self, settings: Settings, journal: SqlJournal) -> None:
+    `mailer`: the folder of the settings, unless another is given.
+    """
+
+    def __init__(self, settings: Settings, journal: SqlJournal, mailer: Mailer | None = None) -> None:
         self._orders = OrderStore(f"sqlite:///{settings.database('orders')}")
-        users = AccountsStore(open_engine(settings.database("users")))
         self._mails = FolderMailer(settings.mails)
-        self._notifications = notifications_of(settings, self._orders, users, self._mails)
+        self._store = _store_of(settings)
+        self._users = open_engine(settings.database("users"))
+        self._people = MailedPeople(self._users, settings.url)
+        directory = Directory(
+            self._orders,
+            self._people.person,
+            settings.url,
+            link=self._people.link,
+            access_token=None,
+        )
+        sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url, settings.language)
+        mail = MailChannel(self._store, mailer or self._mails, directory, sender)
+        self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
-        self._runner: FlowRunner | None = None
+        self._runners: list[FlowRunner] = []
         self._tasks = Tasks()
 
     async def start(self, entities: Entities) -> None:
-        self._runner = FlowRunner(send_mails(entities, self._notifications), self._log, self._progress)
-        await self._runner.start()
-        self._tasks.start(Upkeep(entities, self._orders, self._mails).run(), "upkeep")
+        self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
+        users = OutboxLog(self._users, outbox, look_every=LOOK_EVERY)
+        self._runners.append(FlowRunner(notify_users(self.notifications, self._people), users, self._progress))
+        for runner in self._runners:
+            await runner.start()
+        self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
 
     async def stop(self) -> None:
         await self._tasks.close()
-        if self._runner is not None:
-            await self._runner.stop()
+        for runner in self._runners:
+            await runner.stop()
         await self._mails.close()
-        await self._notifications.close()
+        await self._store.close()
         await self._orders.close()
+        await asyncio.to_thread(self._users.dispose)
 
 
 class MailsActor:

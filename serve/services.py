@@ -21,6 +21,8 @@ from serve.payments.api import payment_routes
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
 from serve.users.api import STRICT_LIMITS, router
+from serve.users.link_pages import link_pages
+from serve.users.links import LinksStore
 from serve.users.social.api import SOCIAL_LIMITS, social_routes
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class Served(NamedTuple):
 def users(shop: "Shop") -> Served:
     settings = shop.settings
     social = social_routes(shop.social, settings.url, settings.social_return_url)
-    routers = [router(shop.accounts, shop.sessions, shop.keys), social]
+    pages = link_pages(shop.accounts, LinksStore(shop.users_engine))
+    routers = [router(shop.accounts, shop.sessions, shop.keys), social, pages]
     return Served(routers=routers, strict={**STRICT_LIMITS, **SOCIAL_LIMITS})
 
 
@@ -67,7 +70,7 @@ def payments(shop: "Shop") -> Served:
 
 
 def notifications(shop: "Shop") -> Served:
-    return Served([notification_routes(shop.notifications)])
+    return Served([notification_routes(shop.notices, Waiters(shop.settings.max_waiters))])
 
 
 BUILDERS: dict[str, Callable[["Shop"], Served]] = {

@@ -11,7 +11,7 @@ from serve.audit.flows import Flows
 from serve.audit.replayed import Replayed
 from serve.audit.sources import Beside, stream
 from serve.audit.stock import RUNNING
-from serve.notifications.store import MAILS
+from serve.notifications.tables import MAILS
 from serve.orders.store import contacts, listed
 
 
@@ -53,7 +53,8 @@ class Mailed:
     def __init__(self, db: Connection | None, flows: Flows, findings: Findings) -> None:
         self._flows = flows
         self._findings = findings
-        rows = stream(db, select(MAILS).order_by(MAILS.c.order_id)) if db is not None else iter(())
+        about_orders = select(MAILS).where(MAILS.c.order_id != "").order_by(MAILS.c.order_id)
+        rows = stream(db, about_orders) if db is not None else iter(())
         self._rows: Beside[Any] = Beside(rows, lambda row: str(row.order_id), self._stray)
 
     def check(self, one: Replayed) -> None:
@@ -90,6 +91,8 @@ class Mailed:
     def _check_outcome(self, row: Any) -> None:
         if row.outcome is None:
             self._findings.waits("mails that are being sent", f"{row.template} of order {row.order_id}")
+        elif row.outcome == "turned_off":
+            self._findings.count("mails that nobody wanted")
         elif row.outcome != "sent":
             self._findings.count(f"mails that could not be delivered ({row.outcome})")
 

@@ -1,4 +1,4 @@
-"""Mails of a person who is to be forgotten: the files go; that something was mailed stays known, by ids."""
+"""Mails and notices of a person who is to be forgotten: they go; that something was mailed stays known, by ids."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from actors.runtime.clock import SystemClock
 from actors.runtime.ports import Clock
 from serve.databases import open_engine
+from serve.notifications.mail_channel import BeingSent
 from serve.notifications.mailer import FolderMailer
-from serve.notifications.service import BeingSent
-from serve.notifications.store import MAILS
+from serve.notifications.store import NotificationStore
+from serve.notifications.tables import MAILS
 
 _AT_ONCE = 200
 
@@ -21,14 +22,20 @@ class MailErasure:
 
     def __init__(self, url: str, mailer: FolderMailer, *, clock: Clock | None = None) -> None:
         self._engine = open_engine(url, MAILS.metadata, 1).execution_options(writes=False)
+        self._store = NotificationStore(url)
         self._mailer = mailer
         self._clock = clock or SystemClock()
 
     async def erase(self, owner: str, orders: Sequence[str]) -> None:
-        """Deletes the files of mails to an owner and about these orders. Raises BeingSent."""
+        """Deletes an owner's notices and preferences, and the files of mails to them and about these orders.
+
+        Raises BeingSent.
+        """
+        await self._store.erase_owner(owner, self._clock.wall())
         await asyncio.to_thread(self._erase, owner, orders)
 
     async def close(self) -> None:
+        await self._store.close()
         await asyncio.to_thread(self._engine.dispose)
 
     def _erase(self, owner: str, orders: Sequence[str]) -> None:

@@ -1,70 +1,50 @@
-"""Turns a mail's facts into a message: text and HTML, from templates that escape what they are given."""
+"""Turns a message into a mail: text and HTML in its reader's language. Templates escape what they are given."""
 
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
-from pipelines.send_mails import Mail, Template
+from pipelines.send_mails import Mail
+from serve.notifications import languages, texts
+from serve.notifications.kinds import RULES, Kind, Message
+from serve.notifications.languages import LANGUAGES, Language
 from serve.notifications.mailer import Outgoing
-from serve.notifications.mime import checked_address, mailbox, two_forms
-
-SUBJECTS: Mapping[Template, str] = {
-    "order_confirmation": "Your order {number} is confirmed",
-    "receipt": "Receipt for your order {number}",
-    "order_shipped": "Your order {number} is on its way",
-    "order_refunded": "A refund for your order {number}",
-    "order_cancelled": "Your order {number} was cancelled",
-    "order_rejected": "Your order {number} could not be accepted",
-    "payment_failed": "The payment for your order {number} did not work",
-}
-REASONS = {
-    "deadline": "The payment did not arrive in time.",
-    "customer": "You cancelled it.",
-    "staff": "We had to cancel it.",
-    "payment_closed": "The payment was called off.",
-    "wrong_amount": "The payment did not match the total.",
-}
-FAILURES = {
-    "card_declined": "The card was declined.",
-    "insufficient_funds": "There was not enough money in the account.",
-    "expired_card": "The card has expired.",
-    "authentication_failed": "The payment was not confirmed with your bank.",
-    "redirect_declined": "The payment was not confirmed with your bank.",
-}
-MINOR_UNITS = {"JPY": 0, "KRW": 0, "BHD": 3, "KWD": 3}
+from serve.notifications.mime import checked_address, mailbox, two_forms, written_text
+from serve.notifications.translating import Translating
 
 
 class Sender(NamedTuple):
-    """Who mails come from. `shop_url`: the shop's own address, for links."""
+    """Who mails come from. `shop_url`: the shop's own address, for links. `language`: for who asked for no other."""
 
     name: str
     email: str
     shop_url: str
+    language: Language = "en"
 
     @property
     def domain(self) -> str:
         return self.email.rpartition("@")[2]
 
 
-def money(amount: int, currency: str) -> str:
-    """1999, "EUR" -> "19.99 EUR"."""
-    digits = MINOR_UNITS.get(currency, 2)
-    sign, size = ("-" if amount < 0 else ""), abs(amount)
-    whole, rest = divmod(size, 10**digits)
-    return f"{sign}{whole}.{rest:0{digits}d} {currency}" if digits else f"{sign}{whole} {currency}"
+class Addressee(NamedTuple):
+    """Whom a mail goes to, never kept. `address`: the lines on a parcel. `url`: what the mail is about, or empty.
+
+    `expires_at`: until when `url` works (UTC, milliseconds); 0: no end is known.
+    """
+
+    email: str
+    name: str
+    language: str | None = None
+    address: tuple[str, ...] = ()
+    url: str = ""
+    expires_at: int = 0
 
 
-def day(at: int) -> str:
-    """UTC milliseconds -> "3 March 2026"."""
-    when = datetime.fromtimestamp(at / 1000, UTC)
-    return f"{when.day} {when:%B %Y}"
-
-
-def _environment() -> Environment:
+@lru_cache(maxsize=len(LANGUAGES))
+def _environment(language: Language) -> Environment:
     made = Environment(
         loader=PackageLoader("serve.notifications", "templates"),
         autoescape=select_autoescape(enabled_extensions=("html",), default=False),
@@ -72,13 +52,26 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,  # else it looks at the files of a template and its parts each time
+        extensions=[Translating],
     )
-    made.filters["money"] = money
-    made.filters["day"] = day
+    translating = made.extensions[Translating.identifier]
+    assert isinstance(translating, Translating)
+    translating.language = language
+    for name in ("money", "day", "moment"):
+        made.filters[name] = partial(getattr(languages, name), language=language)
+    made.globals["language"] = language
     return made
 
 
-_templates = _environment()
+class _Forms(NamedTuple):
+    plain: Template
+    html: Template
+
+
+@lru_cache(maxsize=len(LANGUAGES) * len(RULES))
+def _forms(kind: Kind, language: Language) -> _Forms:
+    environment = _environment(language)
+    return _Forms(*(environment.get_template(f"{kind}.{form}") for form in ("txt", "html")))
 
 
 @lru_cache(maxsize=8)
@@ -86,32 +79,38 @@ def _from(sender: Sender) -> str:
     return mailbox(sender.name, checked_address(sender.email))
 
 
-def compose(
-    mail: Mail, email: str, name: str, address: Sequence[str], message_id: str, sender: Sender, now: int
-) -> Outgoing:
-    """The mail, ready to send at `now` (UTC, milliseconds). Raises ValueError for an unusable address."""
-    order = mail.order
-    to = checked_address(email)
-    number = order.id[-12:].upper()
-    values: dict[str, Any] = {
-        "order": order,
-        "currency": order.currency,
-        "name": name,
-        "address": address,
+def _values(message: Message, to: Addressee, sender: Sender, language: Language) -> dict[str, Any]:
+    order = message.order if isinstance(message, Mail) else None
+    return {
+        "subject": texts.subject(message.template, message.order_id, language),
+        "name": to.name,
+        "address": to.address,
+        "url": to.url,
+        "expires_at": to.expires_at,
         "shop": sender.name,
-        "order_url": f"{sender.shop_url.rstrip('/')}/orders/{order.id}",
-        "number": number,
-        **mail.facts,
-        "reason": REASONS.get(str(mail.facts.get("reason")), ""),
-        "failure": FAILURES.get(str(mail.facts.get("code")), "The payment was not accepted."),
+        "shop_url": sender.shop_url,
+        "required": RULES[message.template].required,
+        "order": order,
+        "currency": "" if order is None else order.currency,
+        "number": "" if order is None else texts.order_number(order.id),
+        **message.facts,
+        "reason": texts.reason(message.facts, language),
+        "failure": texts.failure(message.facts, language),
     }
+
+
+def compose(message: Message, to: Addressee, message_id: str, sender: Sender, now: int) -> Outgoing:
+    """The mail, ready to send at `now` (UTC, milliseconds). `to.email`: of `checked_address`."""
+    language = languages.supported(to.language, sender.language)
+    values = _values(message, to, sender, language)
     headers = (
         ("Date", format_datetime(datetime.fromtimestamp(now / 1000, UTC))),
         ("From", _from(sender)),
-        ("To", mailbox(name, to)),
-        ("Subject", SUBJECTS[mail.template].format(number=number)),
+        ("To", mailbox(to.name, to.email)),
+        ("Subject", written_text(values["subject"])),
+        ("Content-Language", language),
         ("Message-ID", message_id),
         ("Auto-Submitted", "auto-generated"),
     )
-    plain, html = (_templates.get_template(f"{mail.template}.{form}").render(values) for form in ("txt", "html"))
-    return Outgoing(message_id, to, two_forms(headers, plain, html))
+    plain, html = (form.render(values) for form in _forms(message.template, language))
+    return Outgoing(message_id, to.email, two_forms(headers, plain, html))

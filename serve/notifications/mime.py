@@ -4,7 +4,7 @@ forms of one text. The library's message parses and folds each header that it is
 
 import re
 import secrets
-from binascii import b2a_qp
+from binascii import b2a_base64, b2a_qp
 from collections.abc import Sequence
 from email.header import Header
 
@@ -12,6 +12,8 @@ from email_validator import validate_email
 
 LONGEST_ADDRESS = 254
 LONGEST_LINE = 998
+LONGEST_WORD = 39
+"""Bytes of text in one encoded word, so that a line of them, with a header's name, has no more than 76 characters."""
 _USUAL_ADDRESS = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"  # RFC 5322, dot-atom
     r"@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
@@ -46,6 +48,21 @@ def mailbox(name: str, address: str) -> str:
         return f'"{quoted}" <{address}>'
     encoded = Header(name, "utf-8", header_name="From").encode(linesep="\r\n")
     return f"{encoded} <{address}>"
+
+
+def written_text(text: str) -> str:
+    """A text for a header that is read by people (RFC 2047): `Subject`, not one with addresses in it."""
+    if _ONE_LINE.fullmatch(text) and "=?" not in text:
+        return text
+    words, word = [], b""
+    for character in text:
+        encoded = character.encode()
+        if len(word) + len(encoded) > LONGEST_WORD:
+            words.append(word)
+            word = b""
+        word += encoded
+    encoded_words = (b2a_base64(word, newline=False).decode("ascii") for word in [*words, word])
+    return "\r\n ".join(f"=?utf-8?b?{word}?=" for word in encoded_words)
 
 
 def two_forms(headers: Sequence[tuple[str, str]], plain: str, html: str) -> bytes:

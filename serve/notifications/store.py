@@ -1,46 +1,43 @@
-"""Which mails are on their way, and what became of them. No address stands here: a mail names a contact by its id."""
+"""The service's database: which mails are on their way and what became of them, notices, and what people turned off."""
 
 import asyncio
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Collection
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from serve.databases import SharedTransactions, open_engine
+from serve.notifications.tables import ERASED, METADATA, NOTICES, TURNED_OFF
 
-Begun = Literal["go", "ended", "busy"]
-Outcome = Literal["sent", "rejected", "no_contact"]
+T = TypeVar("T")
 
-METADATA = sa.MetaData()
-MAILS = sa.Table(
-    "mails",
-    METADATA,
-    sa.Column("message_id", sa.String(128), primary_key=True),
-    sa.Column("event_id", sa.String(255), nullable=False),
-    sa.Column("template", sa.String(64), nullable=False),
-    sa.Column("order_id", sa.String(128), nullable=False),
-    sa.Column("owner", sa.String(160), nullable=False),
-    # The intent: who is sending, and until when nobody else may. No sender: free to be taken.
-    sa.Column("sender", sa.String(64)),
-    sa.Column("ends_at", sa.BigInteger, nullable=False),
-    sa.Column("outcome", sa.String(16)),
-    sa.Column("sendings", sa.Integer, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("ended_at", sa.BigInteger),
-    sa.Index("mails_by_owner", "owner", "created_at", "message_id"),
-)
-
+State = Literal["go", "again", "ended", "busy", "unanswered"]
+Outcome = Literal["sent", "rejected", "no_contact", "lapsed", "turned_off"]
+MOST_UNANSWERED = 2
+"""So often a mail is sent whose fate is unknown; then somebody has to decide."""
 
 # Asked for each mail, so said to the driver as it is. The take-over is one conditional write: of two senders that find
 # an intent ended, one gets it.
-_BEGIN = """
+_BEGIN = f"""
     INSERT INTO mails (message_id, event_id, template, order_id, owner, sender, ends_at, sendings, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
     ON CONFLICT (message_id) DO UPDATE SET sender = ?6, ends_at = ?7, sendings = sendings + 1
-    WHERE outcome IS NULL AND (sender IS NULL OR ends_at <= ?8)
+    WHERE outcome IS NULL AND (sender IS NULL OR (ends_at <= ?8 AND sendings < {MOST_UNANSWERED}))
+    RETURNING sendings, created_at
 """
-_OUTCOME = "SELECT outcome FROM mails WHERE message_id = ?"
+_FOUND = "SELECT outcome, ends_at FROM mails WHERE message_id = ?"
 _END = "UPDATE mails SET outcome = ?, ended_at = ?, sender = ? WHERE message_id = ? AND outcome IS NULL"
-_GIVE_UP = "UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND sender = ? AND outcome IS NULL"
+_NOT_SENT = """
+    UPDATE mails SET sender = NULL, ends_at = 0, sendings = sendings - 1
+    WHERE message_id = ? AND sender = ? AND outcome IS NULL
+"""
+_FREE = "UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?"
+_IS_OFF = "SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?"
+_IS_ERASED = "SELECT 1 FROM erased WHERE owner = ?"
+_NOTICE = """
+    INSERT INTO notices (id, owner, kind, order_id, currency, facts, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING
+"""
 
 
 class NewMail(NamedTuple):
@@ -51,22 +48,50 @@ class NewMail(NamedTuple):
     owner: str
 
 
-class Notification(NamedTuple):
-    """A line in the list of what was mailed to someone. `status`: sending, sent, rejected, no_contact."""
+class Begun(NamedTuple):
+    """What came of an intent.
+
+    *go*: it is the asker's. *again*: too, and it may have been sent before. *ended*: it has its outcome. *busy*:
+    another's. *unanswered*: it was sent so often without an answer that nobody may, before it is freed.
+    `created_at`: of the mail's first intent.
+    """
+
+    state: State
+    created_at: int = 0
+
+
+class NewNotice(NamedTuple):
+    """`facts`: JSON. `id`: the same for the same event and kind."""
 
     id: str
-    template: str
+    owner: str
+    kind: str
     order_id: str
-    status: str
-    at: int
+    currency: str
+    facts: str
+    created_at: int
+
+
+class Notice(NamedTuple):
+    place: int
+    id: str
+    kind: str
+    order_id: str
+    currency: str
+    facts: str
+    created_at: int
+    read_at: int | None
+
+
+_SHOWN = [NOTICES.c[name] for name in Notice._fields]
 
 
 class NotificationStore:
-    """Times are UTC in milliseconds. `url`: an SQLAlchemy address."""
+    """Times are UTC in milliseconds. `url`: an SQLAlchemy address. Owners are user:<id> or guest:<id>."""
 
     def __init__(self, url: str) -> None:
-        # One connection writes, one reads pages, and one more so that neither waits.
-        self._engine = open_engine(url, METADATA, 3)
+        # One connection writes, others read pages, so that neither waits.
+        self._engine = open_engine(url, METADATA, 5)
         self._reading = self._engine.execution_options(writes=False)
         self._writes = SharedTransactions(self._engine, "mails-write")
 
@@ -75,38 +100,160 @@ class NotificationStore:
         await self._writes.close()
         await asyncio.to_thread(self._engine.dispose)
 
-    async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int) -> Begun:
-        """Intend to send: *go* makes it `sender`'s until `ends_at`; *ended*: it has its outcome; *busy*: another's."""
-        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at))
+    async def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        def in_a_transaction() -> T:
+            with self._reading.begin() as db:
+                return work(db)
+
+        return await asyncio.to_thread(in_a_transaction)
+
+    # Mails
+
+    async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int, *, optional: bool = False) -> Begun:
+        """Intend to send, so that it is `sender`'s until `ends_at`. `optional`: not if its owner turned it off."""
+        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at, optional))
 
     async def end(self, message_id: str, sender: str, outcome: Outcome, now: int) -> None:
         """Record the outcome; if another has taken the mail over, the first outcome recorded stands."""
         await self._writes.run(lambda db: db.exec_driver_sql(_END, (outcome, now, sender, message_id)).rowcount)
 
-    async def give_up(self, message_id: str, sender: str) -> None:
+    async def not_sent(self, message_id: str, sender: str) -> None:
         """It was certainly not sent: anyone may send it at once."""
-        await self._writes.run(lambda db: db.exec_driver_sql(_GIVE_UP, (message_id, sender)).rowcount)
+        await self._writes.run(lambda db: db.exec_driver_sql(_NOT_SENT, (message_id, sender)).rowcount)
 
-    async def page(self, owner: str, before: tuple[int, str] | None, limit: int) -> list[Notification]:
-        """Newest first, behind the place (created_at, message_id)."""
-        query = sa.select(MAILS).where(MAILS.c.owner == owner)
+    async def free(self, message_id: str, now: int) -> None:
+        """Whatever became of it, whoever asks next may send it, unless somebody is sending it now."""
+        await self._writes.run(lambda db: db.exec_driver_sql(_FREE, (message_id, now)).rowcount)
+
+    # Notices
+
+    async def add_notice(self, notice: NewNotice, *, optional: bool) -> None:
+        """Once for each id; not to a person who was erased, nor, if `optional`, to one who turned such notices off."""
+        await self._writes.run(lambda db: _add_notice(db, notice, optional))
+
+    async def notices(
+        self, owner: str, *, before: int | None = None, unread: bool = False, limit: int
+    ) -> tuple[list[Notice], int]:
+        """Newest first, those before a place; and how many of all are unread."""
+        mine = NOTICES.c.owner == owner
+        query = sa.select(*_SHOWN).where(mine).order_by(NOTICES.c.place.desc()).limit(limit)
         if before is not None:
-            older = (MAILS.c.created_at == before[0]) & (MAILS.c.message_id < before[1])
-            query = query.where((MAILS.c.created_at < before[0]) | older)
-        query = query.order_by(MAILS.c.created_at.desc(), MAILS.c.message_id.desc()).limit(limit)
+            query = query.where(NOTICES.c.place < before)
+        if unread:
+            query = query.where(NOTICES.c.read_at.is_(None))
+        return await self._read(lambda db: ([Notice(*row) for row in db.execute(query)], _unread(db, owner)))
 
-        def read() -> list[Notification]:
-            with self._reading.begin() as db:
-                return [
-                    Notification(row.message_id, row.template, row.order_id, row.outcome or "sending", row.created_at)
-                    for row in db.execute(query)
-                ]
+    async def notices_after(self, owner: str, place: int, limit: int) -> tuple[list[Notice], int]:
+        """The newest ones after a place, in order; and how many of all are unread."""
+        query = sa.select(*_SHOWN).where(NOTICES.c.owner == owner, NOTICES.c.place > place)
+        query = query.order_by(NOTICES.c.place.desc()).limit(limit)
+        newest, unread = await self._read(
+            lambda db: ([Notice(*row) for row in db.execute(query)], _unread(db, owner)),
+        )
+        return newest[::-1], unread
 
-        return await asyncio.to_thread(read)
+    async def place(self, owner: str, notice_id: str) -> int | None:
+        """Where a notice of this owner stands; None: there is no such one."""
+        query = sa.select(NOTICES.c.place).where(NOTICES.c.owner == owner, NOTICES.c.id == notice_id)
+        return await self._read(lambda db: db.execute(query).scalar())
+
+    async def last_place(self) -> int:
+        """The place of the newest notice of all; 0 if there is none."""
+        return await self._read(lambda db: db.execute(sa.select(sa.func.max(NOTICES.c.place))).scalar() or 0)
+
+    async def owners_after(self, place: int) -> tuple[set[str], int]:
+        """Who got notices after a place, and the last place that was looked at."""
+        query = sa.select(NOTICES.c.owner, NOTICES.c.place).where(NOTICES.c.place > place)
+        rows = await self._read(lambda db: db.execute(query.order_by(NOTICES.c.place).limit(1_000)).all())
+        return {row.owner for row in rows}, rows[-1].place if rows else place
+
+    async def mark(self, owner: str, notice_id: str, read_at: int | None) -> Notice | None:
+        """Read since, or unread again (None). One that was read stays read since then. None: there is no such one."""
+        mine = sa.and_(NOTICES.c.owner == owner, NOTICES.c.id == notice_id)
+        change = NOTICES.update().where(mine).values(read_at=read_at)
+        if read_at is not None:
+            change = change.where(NOTICES.c.read_at.is_(None))
+
+        def work(db: sa.Connection) -> Notice | None:
+            db.execute(change)
+            row = db.execute(sa.select(*_SHOWN).where(mine)).first()
+            return None if row is None else Notice(*row)
+
+        return await self._writes.run(work)
+
+    async def mark_all(self, owner: str, read_at: int, up_to: int | None) -> int:
+        """All of an owner's, or those up to a place, are read; answers how many are unread now."""
+        change = NOTICES.update().where(NOTICES.c.owner == owner, NOTICES.c.read_at.is_(None)).values(read_at=read_at)
+        if up_to is not None:
+            change = change.where(NOTICES.c.place <= up_to)
+
+        def work(db: sa.Connection) -> int:
+            db.execute(change)
+            return _unread(db, owner)
+
+        return await self._writes.run(work)
+
+    async def forget_notices(self, before: int) -> int:
+        """Deletes notices made before a time; answers how many."""
+        return await self._writes.run(
+            lambda db: db.execute(NOTICES.delete().where(NOTICES.c.created_at < before)).rowcount
+        )
+
+    # Preferences
+
+    async def turned_off(self, owner: str) -> set[tuple[str, str]]:
+        """What an owner does not want: kinds and channels."""
+        query = sa.select(TURNED_OFF.c.kind, TURNED_OFF.c.channel).where(TURNED_OFF.c.owner == owner)
+        return await self._read(lambda db: {(row.kind, row.channel) for row in db.execute(query)})
+
+    async def turn_off(self, owner: str, unwanted: Collection[tuple[str, str]]) -> None:
+        """These, and no others any more. An erased person's are not kept."""
+        rows = [{"owner": owner, "kind": kind, "channel": channel} for kind, channel in unwanted]
+
+        def work(db: sa.Connection) -> None:
+            db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
+            if rows and db.exec_driver_sql(_IS_ERASED, (owner,)).first() is None:
+                db.execute(TURNED_OFF.insert(), rows)
+
+        await self._writes.run(work)
+
+    # Erasure
+
+    async def erase_owner(self, owner: str, now: int) -> int:
+        """Deletes a person's notices and preferences, and takes none any more; answers how many notices went.
+
+        Rows of mails stay, with ids only: they keep a repeated event from being mailed again.
+        """
+
+        def work(db: sa.Connection) -> int:
+            if db.exec_driver_sql(_IS_ERASED, (owner,)).first() is None:
+                db.execute(ERASED.insert().values(owner=owner, erased_at=now))
+            db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
+            return db.execute(NOTICES.delete().where(NOTICES.c.owner == owner)).rowcount
+
+        return await self._writes.run(work)
 
 
-def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int) -> Begun:
-    if db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).rowcount == 1:
-        return "go"
-    outcome = db.exec_driver_sql(_OUTCOME, (mail.message_id,)).scalar_one()
-    return "busy" if outcome is None else "ended"
+def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int, optional: bool) -> Begun:
+    row: Any = db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).first()
+    if row is None:
+        outcome, others_until = db.exec_driver_sql(_FOUND, (mail.message_id,)).one()
+        if outcome is not None:
+            return Begun("ended")
+        return Begun("busy" if others_until > now else "unanswered")
+    if optional and db.exec_driver_sql(_IS_OFF, (mail.owner, mail.template, "mail")).first() is not None:
+        db.exec_driver_sql(_END, ("turned_off", now, sender, mail.message_id))
+        return Begun("ended")
+    return Begun("again" if row.sendings > 1 else "go", row.created_at)
+
+
+def _add_notice(db: sa.Connection, notice: NewNotice, optional: bool) -> None:
+    if optional and db.exec_driver_sql(_IS_OFF, (notice.owner, notice.kind, "notice")).first() is not None:
+        return
+    if db.exec_driver_sql(_IS_ERASED, (notice.owner,)).first() is None:
+        db.exec_driver_sql(_NOTICE, notice)
+
+
+def _unread(db: sa.Connection, owner: str) -> int:
+    unread = sa.select(sa.func.count()).where(NOTICES.c.owner == owner, NOTICES.c.read_at.is_(None))
+    return int(db.execute(unread).scalar_one())

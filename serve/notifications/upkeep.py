@@ -18,6 +18,8 @@ UNUSED_DAYS = 7
 """Age of a contact without an order that is deleted: a checkout that hung for so long comes to nothing."""
 MAIL_DAYS = 90
 """Age of a mail in the folder that is deleted. That it was sent stays known."""
+NOTICE_DAYS = 365
+"""Age of a notice that is deleted, read or not."""
 DAY_MS = 24 * 3_600_000
 CONTACTS_AT_ONCE = 100
 ASK_SECONDS = 10.0
@@ -35,13 +37,26 @@ class OldMails(Protocol):
     async def forget(self, before: int) -> int: ...
 
 
+class OldNotices(Protocol):
+    async def forget_notices(self, before: int) -> int: ...
+
+
 class Upkeep:
     """Runs until it is cancelled; what fails is tried again in the next round."""
 
-    def __init__(self, entities: Entities, rows: ContactRows, mails: OldMails, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        entities: Entities,
+        rows: ContactRows,
+        mails: OldMails,
+        notices: OldNotices,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self._entities = entities
         self._rows = rows
         self._mails = mails
+        self._notices = notices
         self._clock = clock or SystemClock()
 
     async def run(self) -> None:
@@ -61,8 +76,11 @@ class Upkeep:
         now = self._clock.wall()
         contacts = await self._drop_unused_contacts(now - UNUSED_DAYS * DAY_MS)
         mails = await self._mails.forget(now - MAIL_DAYS * DAY_MS)
-        if contacts or mails:
-            log.info("upkeep: deleted %d contacts without an order, %d old mails", contacts, mails)
+        notices = await self._notices.forget_notices(now - NOTICE_DAYS * DAY_MS)
+        if contacts or mails or notices:
+            log.info(
+                "upkeep: deleted %d contacts without an order, %d old mails, %d old notices", contacts, mails, notices
+            )
 
     async def _drop_unused_contacts(self, before: int) -> int:
         """Asks the order itself of each contact whose order isn't listed: the list may be behind, or being rebuilt."""

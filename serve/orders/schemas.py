@@ -38,13 +38,14 @@ class Payment(msgspec.Struct, frozen=True):
 
 class PlaceOrder(msgspec.Struct, frozen=True):
     """`email` is where a guest is written to, and must be given by one. With `expected_total` nothing is bought at
-    another total."""
+    another total. `language`: of the mails about the order, a language tag."""
 
     address: Address
     shipping_method: Text
     payment: Payment
     email: Annotated[str, Meta(min_length=3, max_length=254)] | None = None
     expected_total: Annotated[int, Meta(ge=0)] | None = None
+    language: Annotated[str, Meta(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)] | None = None
 
 
 class ShipOrder(msgspec.Struct, frozen=True):
@@ -102,11 +103,12 @@ class RefundBody(msgspec.Struct, frozen=True):
     status: Literal["requested", "refunded", "failed"]
 
 
-class Contact(msgspec.Struct, frozen=True):
+class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whom an order goes to. `email` is None for a user who gave none: the account's is used."""
 
     email: str | None
     address: Address
+    language: str | None = None
 
 
 class OrderBody(msgspec.Struct, frozen=True):

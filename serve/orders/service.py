@@ -93,7 +93,7 @@ class Orders:
             known = ", ".join(shipping.method for shipping in self._terms.shippings)
             raise invalid(f"There are: {known}", "/body/shipping_method")
         check_payment(wanted.payment)
-        contact = Contact(checked_email(principal, wanted.email), wanted.address)
+        contact = Contact(checked_email(principal, wanted.email), wanted.address, wanted.language)
         order_id, contact_id = str(uuid_utils.uuid7()), secrets.token_hex(16)
         await self._store.keep_contact(contact_id, order_id, owner_of(principal), contact, self._now())
         command = self._check_out(principal, wanted, terms, order_id, contact_id)

@@ -42,7 +42,7 @@ def test_a_sound_shop_adds_up(folder: Folder, history: History) -> None:
         "stock entities": 2,
         "payment entities": 4,
     }
-    assert found.checked["mails"] == 14
+    assert found.checked["mails"] == 15
     assert found.checked["records"] == folder.ask("journal", "SELECT count(*) FROM records")[0][0]
     assert lines_of(found, settled=True)[-1] == "Everything adds up."
 

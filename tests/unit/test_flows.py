@@ -121,6 +121,9 @@ class Letterbox:
     async def send(self, mail: Mail) -> None:
         self.mails.append(mail)
 
+    async def give_up(self, mail: Mail) -> None:
+        raise AssertionError("nothing was given up")
+
 
 @pytest.mark.parametrize(
     ("event", "changed", "mails"),
@@ -130,9 +133,9 @@ class Letterbox:
         (
             order.OrderDelivered(at=5),
             {"method": "cash_on_delivery", "paid": 2999},
-            [("receipt", {"paid": 2999, "at": 5})],
+            [("order_delivered", {"at": 5}), ("receipt", {"paid": 2999, "at": 5})],
         ),
-        (order.OrderDelivered(at=5), {}, []),
+        (order.OrderDelivered(at=5), {}, [("order_delivered", {"at": 5})]),
         (
             order.OrderShipped(carrier="DHL", tracking="T1", owner="user:ada", contact_id="c1", at=5),
             {},

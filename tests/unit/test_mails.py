@@ -1,123 +1,83 @@
 """Mails: sent once, composed safely, listed for their owner."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
 
-import httpx
 import pytest
-from fastapi import FastAPI
+from prometheus_client import REGISTRY
 
-from pipelines.send_mails import Facts, Mail, Template
-from serve.gateway.front import Front
-from serve.gateway.principals import Principal
-from serve.gateway.problems import Problem
-from serve.notifications.api import notification_routes
-from serve.notifications.contacts import OrderContacts
-from serve.notifications.mailer import MailNotSent, MailRejected, Outgoing
-from serve.notifications.mails import Sender, compose, day, money
-from serve.notifications.service import BeingSent, Contact, Notifications
-from serve.notifications.store import NotificationStore
+from pipelines.flow import GivenUp
+from pipelines.notify_users import Person
+from pipelines.send_mails import Mail, Template
+from serve.notifications.contacts import Directory
+from serve.notifications.kinds import Message
+from serve.notifications.mail_channel import AnswerLost, BeingSent, MailChannel
+from serve.notifications.mailer import MailNotSent, MailRejected
+from serve.notifications.mails import Addressee, compose
+from serve.notifications.store import NotificationStore, Outcome
 from serve.orders.schemas import Address
 from serve.orders.schemas import Contact as OrderContact
 from serve.orders.store import Kept
-from tests.unit.flow_world import HastyClock
+from tests.unit.mail_world import FACTS, SENDER, ManualClock, Post, Rows, opened, text_of
 from tests.unit.orders import order_view
 
-SENDER = Sender("Troupe", "shop@troupe.example", "https://troupe.example/")
-FACTS: Facts = {
-    "at": 1_772_000_000_000,
-    "paid": 2999,
-    "carrier": "DHL & Co",
-    "tracking": "<T1>",
-    "amount": 500,
-    "left": 2499,
-    "reason": "deadline",
-    "code": "card_declined",
-    "skus": ("POT-1",),
-}
+ORDER_URL = "https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10"
+ADA = Addressee("ada@example.com", "Ada", url=ORDER_URL)
 
 
-def opened(mail: Outgoing) -> EmailMessage:
-    """As a mail program sees it, which finds nothing wrong with it."""
-    found = message_from_bytes(mail.content.replace(b"\r\n", b"\n"), policy=policy.default)
-    assert isinstance(found, EmailMessage)
-    parts = list(found.walk())
-    assert [part.get_content_type() for part in parts] == ["multipart/alternative", "text/plain", "text/html"]
-    assert all(not part.defects for part in parts)
-    assert found["Message-ID"] == mail.message_id
-    return found
+def written(template: Template = "receipt", **changed: object) -> EmailMessage:
+    to = ADA._replace(**changed)  # type: ignore[arg-type]
+    return opened(compose(mail(template), to, "<m@x>", SENDER, 1_772_000_000_000))
 
 
-def written(template: Template = "receipt", name: str = "Ada", address: tuple[str, ...] = ()) -> EmailMessage:
-    return opened(compose(mail(template), "ada@example.com", name, address, "<m@x>", SENDER, 1_772_000_000_000))
-
-
-def text_of(message: EmailMessage, form: str) -> str:
-    part = message.get_body((form,))
-    assert part is not None
-    return str(part.get_content())
-
-
-class ManualClock(HastyClock):
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1_000_000
-        self.seconds = 0.0
-
-    def wall(self) -> int:
-        return self.now
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
-class Post:
-    """A mail server that answers as it is told to, and remembers what it took."""
-
-    def __init__(self) -> None:
-        self.taken: list[EmailMessage] = []
-        self.refuse: Exception | None = None
-        self.lose_answer: Exception | None = None
-
-    async def send(self, mail: Outgoing) -> None:
-        if self.refuse is not None:
-            raise self.refuse
-        self.taken.append(opened(mail))
-        if self.lose_answer is not None:
-            raise self.lose_answer
+def sent_again() -> float:
+    return REGISTRY.get_sample_value("troupe_mails_sent_again_total") or 0.0
 
 
 class People:
     def __init__(self) -> None:
-        self.known: dict[str, Contact] = {"c1": Contact("ada@example.com", "Ada", ("1 Main St", "Oslo"))}
+        self.known: dict[str, Addressee] = {"c1": ADA}
         self.away = False
 
-    async def contact(self, contact_id: str) -> Contact | None:
+    async def of(self, message: Message) -> Addressee | Outcome:
         if self.away:
             raise ConnectionError("no database")
-        return self.known.get(contact_id)
+        assert isinstance(message, Mail)
+        return self.known.get(message.order.contact_id, "no_contact")
 
 
 class Desk:
     def __init__(self, path: Path) -> None:
-        self.store = NotificationStore(f"sqlite:///{path / 'notifications.db'}")
+        self.file = path / "notifications.db"
+        self.store = NotificationStore(f"sqlite:///{self.file}")
         self.clock = ManualClock()
         self.post = Post()
         self.people = People()
-        self.service = self.another("me")
+        self.mail = self.another("me")
 
-    def another(self, name: str) -> Notifications:
-        return Notifications(
+    def another(self, name: str) -> MailChannel:
+        return MailChannel(
             self.store, self.post, self.people, SENDER, clock=self.clock, per_second=10, new_owner=lambda: name
         )
 
     async def statuses(self) -> list[str]:
-        return [one.status for one in await self.service.page("user:ada")]
+        return await asyncio.to_thread(self._statuses)
+
+    def _statuses(self) -> list[str]:
+        rows = sqlite3.connect(self.file).execute("SELECT outcome FROM mails ORDER BY rowid").fetchall()
+        return [outcome or "sending" for (outcome,) in rows]
+
+    async def lose(self, channel: MailChannel, message: Mail) -> None:
+        """The server takes it, and its answer does not come."""
+        self.post.lose_answer = TimeoutError("no answer")
+        with pytest.raises(AnswerLost):
+            await channel.deliver(message)
+        self.post.lose_answer = None
 
 
 @pytest.fixture
@@ -133,62 +93,118 @@ def mail(template: Template = "receipt", event_id: str = "order/o1/6/0") -> Mail
 
 async def test_a_mail_is_sent_once_for_its_event_and_template(desk: Desk) -> None:
     for _ in range(3):
-        await desk.service.send(mail())
-    await desk.another("other").send(mail())
-    await desk.service.send(mail("order_confirmation"))
-    await desk.service.send(mail(event_id="order/o1/7/0"))
+        await desk.mail.deliver(mail())
+    await desk.another("other").deliver(mail())
+    await desk.mail.deliver(mail("order_confirmation"))
+    await desk.mail.deliver(mail(event_id="order/o1/7/0"))
     assert [one["Subject"].split()[0] for one in desk.post.taken] == ["Receipt", "Your", "Receipt"]
     assert len({one["Message-ID"] for one in desk.post.taken}) == 3
     assert await desk.statuses() == ["sent"] * 3
 
 
 async def test_two_senders_at_once_send_once(desk: Desk) -> None:
-    senders = [desk.another(str(n)).send(mail()) for n in range(6)]
+    senders = [desk.another(str(n)).deliver(mail()) for n in range(6)]
     results = await asyncio.gather(*senders, return_exceptions=True)
     assert len(desk.post.taken) == 1
     assert {type(one) for one in results} <= {type(None), BeingSent}
 
 
 async def test_a_lost_answer_means_a_second_sending_under_the_same_id_after_the_end(desk: Desk) -> None:
-    desk.post.lose_answer = TimeoutError()
-    with pytest.raises(TimeoutError):
-        await desk.service.send(mail())
-    desk.post.lose_answer = None
+    before = sent_again()
+    await desk.lose(desk.mail, mail())
     assert await desk.statuses() == ["sending"]
     desk.clock.now += 59_999
-    for sender in (desk.service, desk.another("other")):
+    for sender in (desk.mail, desk.another("other")):
         with pytest.raises(BeingSent):
-            await sender.send(mail())
+            await sender.deliver(mail())
+    assert sent_again() == before
     desk.clock.now += 1
-    await desk.another("other").send(mail())
+    await desk.another("other").deliver(mail())
     assert len(desk.post.taken) == 2
     assert len({one["Message-ID"] for one in desk.post.taken}) == 1
     assert await desk.statuses() == ["sent"]
+    assert sent_again() == before + 1
+
+
+async def test_a_third_sending_is_for_somebody_to_decide(desk: Desk) -> None:
+    for _ in range(2):
+        await desk.lose(desk.mail, mail())
+        desk.clock.now += 60_000
+    for _ in range(3):
+        with pytest.raises(GivenUp, match="answer was lost both times"):
+            await desk.mail.deliver(mail())
+    assert len(desk.post.taken) == 2
+    await desk.mail.give_up(mail())
+    await desk.another("other").deliver(mail())
+    assert len(desk.post.taken) == 3
+    assert await desk.statuses() == ["sent"]
+
+
+async def test_what_is_being_sent_is_not_freed(desk: Desk) -> None:
+    await desk.lose(desk.mail, mail())
+    await desk.another("other").give_up(mail())
+    with pytest.raises(BeingSent):
+        await desk.another("other").deliver(mail())
+
+
+async def test_a_server_that_takes_nothing_for_a_day_is_somebodys_to_look_at(desk: Desk) -> None:
+    desk.post.refuse = MailNotSent("451 <ada@example.com> is greylisted")
+    before = sent_again()
+    for passed in (0, 24 * 3_600_000 - 1):
+        desk.clock.now = 1_000_000 + passed
+        with pytest.raises(MailNotSent):
+            await desk.mail.deliver(mail())
+    desk.clock.now += 1
+    with pytest.raises(GivenUp) as caught:
+        await desk.mail.deliver(mail())
+    assert str(caught.value) == ("the mail server did not take the receipt: MailNotSent: 451 <[address]> is greylisted")
+    desk.post.refuse = None
+    await desk.mail.deliver(mail())
+    assert (len(desk.post.taken), await desk.statuses(), sent_again()) == (1, ["sent"], before)
+
+
+async def test_errors_of_a_server_name_nobody(desk: Desk) -> None:
+    desk.post.lose_answer = RuntimeError("no answer about ada@example.com, Ada <ada@example.com>")
+    with pytest.raises(AnswerLost) as caught:
+        await desk.mail.deliver(mail())
+    assert str(caught.value) == "RuntimeError: no answer about [address], Ada <[address]>"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+async def test_an_optional_mail_that_was_turned_off_is_not_sent_and_a_required_one_is(desk: Desk) -> None:
+    await desk.store.turn_off(
+        "user:ada", [("order_shipped", "mail"), ("receipt", "mail"), ("payment_failed", "notice")]
+    )
+    for template in ("order_shipped", "receipt", "payment_failed", "order_shipped"):
+        await desk.mail.deliver(mail(template))
+    assert [one["Subject"].split()[0] for one in desk.post.taken] == ["Receipt", "The"]
+    assert await desk.statuses() == ["turned_off", "sent", "sent"]
 
 
 async def test_what_was_not_sent_may_be_sent_at_once(desk: Desk) -> None:
     desk.post.refuse = MailNotSent("busy")
     with pytest.raises(MailNotSent):
-        await desk.service.send(mail())
+        await desk.mail.deliver(mail())
     desk.post.refuse = None
     desk.people.away = True
     with pytest.raises(ConnectionError):
-        await desk.another("other").send(mail())
+        await desk.another("other").deliver(mail())
     desk.people.away = False
-    await desk.service.send(mail())
+    await desk.mail.deliver(mail())
     assert len(desk.post.taken) == 1
 
 
 async def test_what_can_never_be_sent_is_not_tried_again(desk: Desk) -> None:
     desk.post.refuse = MailRejected("no such user")
-    await desk.service.send(mail())
+    await desk.mail.deliver(mail())
     desk.post.refuse = None
-    desk.people.known["c1"] = Contact("not an address\r\nBcc: x@y", "Ada")
-    await desk.service.send(mail(event_id="order/o1/7/0"))
+    desk.people.known["c1"] = Addressee("not an address\r\nBcc: x@y", "Ada")
+    await desk.mail.deliver(mail(event_id="order/o1/7/0"))
     desk.people.known.clear()
-    await desk.service.send(mail(event_id="order/o1/8/0"))
+    await desk.mail.deliver(mail(event_id="order/o1/8/0"))
     for event in ("6", "7", "8"):
-        await desk.service.send(mail(event_id=f"order/o1/{event}/0"))
+        await desk.mail.deliver(mail(event_id=f"order/o1/{event}/0"))
     assert desk.post.taken == []
     assert sorted(await desk.statuses()) == ["no_contact", "rejected", "rejected"]
 
@@ -196,22 +212,22 @@ async def test_what_can_never_be_sent_is_not_tried_again(desk: Desk) -> None:
 async def test_mails_are_paced(desk: Desk) -> None:
     """Ten a second are two each fifth of a second."""
     for n in range(6):
-        await desk.service.send(mail(event_id=f"e{n}"))
+        await desk.mail.deliver(mail(event_id=f"e{n}"))
     assert desk.clock.slept == pytest.approx([0.2, 0.2, 0.4, 0.4, 0.6])
 
 
 @pytest.mark.parametrize("template", get_args(Template))
 def test_every_template_renders_and_escapes(template: Template) -> None:
-    message = written(template, "Ada <i>\r\nBcc: x", ("<b>Oslo</b>",))
+    message = written(template, name="Ada <i>\r\nBcc: x", address=("<b>Oslo</b>",))
     page, text = text_of(message, "html"), text_of(message, "plain")
     assert "Ada &lt;i&gt;" in page
     for markup in ("<i>", "<b>", "<T1>"):
         assert markup not in page
     assert "&lt;" not in text
-    assert "https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10" in text
+    assert ORDER_URL in text
     assert message["To"].addresses[0].addr_spec == "ada@example.com"
     assert "Bcc" not in message
-    endings = ("4C1E7F10 did not work", "4C1E7F10", "confirmed", "way", "cancelled", "could not be accepted")
+    endings = ("4C1E7F10 did not work", "4C1E7F10", "confirmed", "way", "arrived", "cancelled", "could not be accepted")
     assert message["Subject"].endswith(endings)
 
 
@@ -219,17 +235,40 @@ def test_what_a_receipt_says() -> None:
     message = written()
     assert message["Date"].datetime == datetime.fromtimestamp(1_772_000_000, UTC)
     assert message["From"] == "Troupe <shop@troupe.example>"
+    assert message["Content-Language"] == "en"
     assert text_of(message, "plain") == (
         "Hello Ada,\n\n"
-        "We received 29.99 EUR on 25 February 2026.\n\n"
-        "2 x Mug: 10.00 EUR\n"
-        "1 x <b>Pot</b> & lid: 15.00 EUR\n"
-        "Shipping: 4.99 EUR\n"
-        "Tax (included): 5.00 EUR\n"
-        "Total: 29.99 EUR\n\n"
-        "Order 0B5A4C1E7F10: https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10\n\n"
-        "Troupe\n"
+        "We received €29.99 on 25 February 2026.\n\n"
+        "2 x Mug: €10.00\n"
+        "1 x <b>Pot</b> & lid: €15.00\n"
+        "Shipping: €4.99\n"
+        "Tax (included): €5.00\n"
+        "Total: €29.99\n\n"
+        f"See your order 0B5A4C1E7F10: {ORDER_URL}\n\n"
+        "Troupe\n\n"
+        "-- \n"
+        "You get this mail whatever your preferences say: it is about something that you must be able to know.\n"
     )
+
+
+def test_what_a_receipt_says_in_german() -> None:
+    message = written(language="de-AT")
+    assert message["Subject"] == "Quittung zu Ihrer Bestellung 0B5A4C1E7F10"
+    assert message["Content-Language"] == "de"
+    assert text_of(message, "plain") == (
+        "Guten Tag Ada,\n\n"
+        "Wir haben am 25. Februar 2026 29,99\xa0€ erhalten.\n\n"
+        "2 x Mug: 10,00\xa0€\n"
+        "1 x <b>Pot</b> & lid: 15,00\xa0€\n"
+        "Versand: 4,99\xa0€\n"
+        "Steuer (enthalten): 5,00\xa0€\n"
+        "Gesamtbetrag: 29,99\xa0€\n\n"
+        f"Ihre Bestellung 0B5A4C1E7F10 ansehen: {ORDER_URL}\n\n"
+        "Troupe\n\n"
+        "-- \n"
+        "Sie erhalten diese Mail unabhängig von Ihren Einstellungen: Es geht um etwas, das Sie wissen müssen.\n"
+    )
+    assert '<html lang="de">' in text_of(message, "html")
 
 
 def test_a_rejected_order_names_what_was_not_there_and_that_nothing_was_charged() -> None:
@@ -240,83 +279,72 @@ def test_a_rejected_order_names_what_was_not_there_and_that_nothing_was_charged(
         "We could not accept your order: not enough is left of\n\n"
         "1 x <b>Pot</b> & lid\n\n"
         "Nothing was charged. The items of your order are back in your cart.\n\n"
-        "Order 0B5A4C1E7F10: https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10\n\n"
-        "Troupe\n"
+        f"See your order 0B5A4C1E7F10: {ORDER_URL}\n\n"
+        "Troupe\n\n"
+        "-- \n"
+        "You can turn such mails off in your preferences.\n"
     )
     page = text_of(message, "html")
     assert "<li>1 &#215; &lt;b&gt;Pot&lt;/b&gt; &amp; lid</li>" in page
     assert "Mug" not in page
 
 
-def test_money_and_days() -> None:
-    assert [money(5, "EUR"), money(-1999, "EUR"), money(7, "JPY"), money(1, "KWD")] == [
-        "0.05 EUR",
-        "-19.99 EUR",
-        "7 JPY",
-        "0.001 KWD",
-    ]
-    assert day(0) == "1 January 1970"
-
-
-class FakeTokens:
-    def known(self, token: str) -> Principal | None:
-        return Principal("user", token)
-
-    async def verify(self, token: str) -> Principal:
-        raise Problem("invalid_token", "no")
-
-
-async def test_the_list_is_the_owners_and_pages(desk: Desk) -> None:
-    for n in range(3):
-        await desk.service.send(mail(event_id=f"e{n}"))
-        desk.clock.now += 1
-    front = Front(FastAPI(), [notification_routes(desk.service)], tokens=FakeTokens())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://shop") as http:
-
-        async def page(token: str, **query: str | int) -> httpx.Response:
-            return await http.get("/api/notifications", params=query, headers={"Authorization": f"Bearer {token}"})
-
-        first = (await page("ada", limit=2)).json()
-        assert [item["at"] for item in first["items"]] == [1_000_002, 1_000_001]
-        assert first["items"][0] == {
-            "id": desk.service.message_id(mail(event_id="e2")),
-            "template": "receipt",
-            "order_id": order_view().id,
-            "status": "sent",
-            "at": 1_000_002,
-        }
-        second = (await page("ada", limit=2, cursor=first["next"])).json()
-        assert ([item["at"] for item in second["items"]], second["next"]) == ([1_000_000], None)
-        assert (await page("eve")).json() == {"items": [], "next": None}
-        assert (await page("ada", cursor="%%%")).status_code == 422
-        assert (await http.get("/api/notifications")).status_code == 401
-
-
-class Rows:
-    def __init__(self, kept: Kept | None) -> None:
-        self.kept = kept
-
-    async def contact(self, contact_id: str) -> Kept | None:
-        return self.kept
+@pytest.mark.parametrize("template", get_args(Template))
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_pages_are_accessible(template: Template, language: str) -> None:
+    page = text_of(written(template, language=language), "html")
+    assert page.startswith(f'<!doctype html>\n<html lang="{language}">\n')
+    assert page.count("<h1") == page.count("<main") == page.count("<title>") == 1
+    assert "<img" not in page
+    assert page.count("<table") == page.count("<caption")
 
 
 @pytest.mark.parametrize(
-    ("owner", "email", "expected"),
+    ("owner", "email", "language", "expected"),
     [
-        ("user:ada", "a@b.c", "a@b.c"),
-        ("user:ada", None, "ada@account"),
-        ("guest:g1", None, None),
+        ("user:ada", "a@b.c", "en", ("a@b.c", "en", "")),
+        ("user:ada", "a@b.c", None, ("a@b.c", "de", "")),
+        ("user:ada", None, None, ("ada@account", "de", "")),
+        ("user:gone", None, None, None),
+        ("guest:g1", "a@b.c", None, ("a@b.c", None, "?access=t%2Bc1")),
+        ("guest:g1", None, None, None),
     ],
 )
-async def test_contacts_come_from_the_order_or_the_account(owner: str, email: str | None, expected: str | None) -> None:
+async def test_contacts_come_from_the_order_or_the_account(
+    owner: str, email: str | None, language: str | None, expected: tuple[str, str | None, str] | None
+) -> None:
     address = Address("Ada", "1 Main St", "Oslo", "0150", "NO")
-    kept = Kept("c1", "o1", owner, 5, OrderContact(email, address))
+    kept = Kept("c1", "o1", owner, 5, OrderContact(email, address, language))
 
-    async def account(user_id: str) -> str | None:
-        return f"{user_id}@account"
+    async def person(user_id: str) -> Person | None:
+        return None if user_id == "gone" else Person(f"{user_id}@account", "Ada L", "de")
 
-    found = await OrderContacts(Rows(kept), account).contact("c1")
+    async def access_token(contact_id: str) -> str | None:
+        return f"t+{contact_id}"
+
+    def directory(kept: Kept | None) -> Directory:
+        return Directory(Rows(kept), person, "https://troupe.example/", access_token=access_token)
+
+    found = await directory(kept).of(mail())
     lines = ("Ada", "1 Main St", "0150 Oslo", "NO")
-    assert found == (None if expected is None else Contact(expected, "Ada", lines))
-    assert await OrderContacts(Rows(kept._replace(contact=None)), account).contact("c1") is None
-    assert await OrderContacts(Rows(None), account).contact("c1") is None
+    if expected is None:
+        assert found == "no_contact"
+    else:
+        assert found == Addressee(expected[0], "Ada", expected[1], lines, ORDER_URL + expected[2])
+    assert await directory(kept._replace(contact=None)).of(mail()) == "no_contact"
+    assert await directory(None).of(mail()) == "no_contact"
+
+
+async def test_a_guest_without_a_token_gets_the_plain_address_of_the_order() -> None:
+    async def nothing(_: str) -> None:
+        return None
+
+    contact = OrderContact("a@b.c", Address("Ada", "1 Main St", "Oslo", "0150", "NO"))
+    rows = Rows(Kept("c1", "o1", "guest:g1", 5, contact))
+    for directory in (
+        Directory(rows, nothing, "https://troupe.example", access_token=nothing),
+        Directory(rows, nothing, "https://troupe.example"),
+    ):
+        found = await directory.of(mail())
+        assert isinstance(found, Addressee)
+        assert found.url == ORDER_URL

@@ -496,3 +496,15 @@ async def test_waiters_give_their_place_back(bench: Bench) -> None:
         raise RuntimeError
     with waiters.place(False) as unwanted:
         assert (unwanted, waiters.waiting) == (False, 0)
+
+
+async def test_the_language_of_the_mails_is_kept_with_the_contact(bench: Bench) -> None:
+    for language in ("de-AT", None):
+        await bench.add()
+        bought = await bench.buy(CASH | {"language": language})
+        kept = await bench.store.contact_of_order(bought.json()["id"])
+        assert kept is not None
+        assert kept.contact is not None
+        assert kept.contact.language == language
+    await bench.add()
+    assert problem(await bench.buy(CASH | {"language": "<script>"})) == (422, "invalid_request")

@@ -8,7 +8,7 @@ import pytest
 
 from actors.runtime.tasks import Tasks
 from serve.notifications import upkeep
-from serve.notifications.upkeep import DAY_MS, EVERY_SECONDS, FIRST_SECONDS, MAIL_DAYS, UNUSED_DAYS, Upkeep
+from serve.notifications.upkeep import DAY_MS, EVERY_SECONDS, FIRST_SECONDS, MAIL_DAYS, NOTICE_DAYS, UNUSED_DAYS, Upkeep
 from serve.orders.schemas import Address, Contact
 from serve.orders.store import OrderStore
 from tests.unit.flow_world import DEADLINE, HastyClock, NotingEntities
@@ -38,6 +38,7 @@ class StandingClock(HastyClock):
 class Folder:
     def __init__(self) -> None:
         self.forgotten: list[int] = []
+        self.notices_forgotten: list[int] = []
         self.hangs = False
         self.fails = False
 
@@ -48,6 +49,10 @@ class Folder:
         if self.fails:
             raise OSError("no folder")
         return 1
+
+    async def forget_notices(self, before: int) -> int:
+        self.notices_forgotten.append(before)
+        return 0
 
 
 @pytest.fixture
@@ -68,11 +73,12 @@ async def test_only_old_contacts_of_orders_that_never_were_go(
     await store.note_order("listed", "user:ada", old, "placed", 1, "EUR", 1)
     entities = NotingEntities({("order", "unlisted"): order_view(id="unlisted")})
     folder = Folder()
-    await Upkeep(entities, store, folder, clock=StandingClock()).once()
+    await Upkeep(entities, store, folder, folder, clock=StandingClock()).once()
     left = {name for name in ages if await store.contact(f"c-{name}") is not None}
     assert left == {"listed", "unlisted", "young"}
     assert {entity for _, entity, _ in entities.reads} == {"unlisted", "never1", "never2", "never3"}
     assert folder.forgotten == [NOW - MAIL_DAYS * DAY_MS]
+    assert folder.notices_forgotten == [NOW - NOTICE_DAYS * DAY_MS]
 
 
 async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
@@ -80,7 +86,7 @@ async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
 ) -> None:
     monkeypatch.setattr(upkeep, "DEADLINE_SECONDS", 0.05)
     clock, folder, tasks = StandingClock(), Folder(), Tasks()
-    tasks.start(Upkeep(NotingEntities(), store, folder, clock=clock).run(), "upkeep")
+    tasks.start(Upkeep(NotingEntities(), store, folder, folder, clock=clock).run(), "upkeep")
 
     async def round_ended() -> None:
         clock.asleep.clear()

@@ -1,0 +1,56 @@
+"""The tables of notifications.db. No name and no address stands here: ids only, and what an order's events say."""
+
+import sqlalchemy as sa
+
+METADATA = sa.MetaData()
+MAILS = sa.Table(
+    "mails",
+    METADATA,
+    sa.Column("message_id", sa.String(128), primary_key=True),
+    sa.Column("event_id", sa.String(255), nullable=False),
+    sa.Column("template", sa.String(64), nullable=False),
+    # Empty: it is about an account.
+    sa.Column("order_id", sa.String(128), nullable=False),
+    sa.Column("owner", sa.String(160), nullable=False),
+    # The intent: who is sending, and until when nobody else may. No sender: free to be taken.
+    sa.Column("sender", sa.String(64)),
+    sa.Column("ends_at", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.String(16)),
+    # How often it was, or may have been, handed to the server.
+    sa.Column("sendings", sa.Integer, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("ended_at", sa.BigInteger),
+    # Whoever is erased: their mails are found by it.
+    sa.Index("mails_by_owner", "owner", "created_at", "message_id"),
+)
+NOTICES = sa.Table(
+    "notices",
+    METADATA,
+    # Grows in the order of the commits, so that a reader who looks behind a place misses nothing.
+    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("owner", sa.String(160), nullable=False),
+    sa.Column("kind", sa.String(64), nullable=False),
+    sa.Column("order_id", sa.String(128), nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("read_at", sa.BigInteger),
+    sa.Index("notices_by_owner", "owner", "place"),
+    sa.Index("notices_unread", "owner", "read_at"),
+    sa.Index("notices_by_age", "created_at"),
+    sqlite_autoincrement=True,
+)
+TURNED_OFF = sa.Table(
+    "turned_off",
+    METADATA,
+    sa.Column("owner", sa.String(160), primary_key=True),
+    sa.Column("kind", sa.String(64), primary_key=True),
+    sa.Column("channel", sa.String(16), primary_key=True),
+)
+ERASED = sa.Table(
+    "erased",
+    METADATA,
+    sa.Column("owner", sa.String(160), primary_key=True),
+    sa.Column("erased_at", sa.BigInteger, nullable=False),
+)
