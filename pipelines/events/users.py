@@ -36,7 +36,8 @@ class EmailChanged(Message, tag="EmailChanged/1", frozen=True):
 
 
 class UserLoggedIn(Message, tag="UserLoggedIn/1", frozen=True):
-    """`known_device`: this account logged in from it before. `by`: password, or the name of a provider."""
+    """`known_device`: this account logged in from it before, or never did at all, so that nobody need be warned.
+    `by`: password, or the name of a provider."""
 
     session: str
     known_device: bool
