@@ -96,10 +96,8 @@ class Shop:
     @cached_property
     def social(self) -> Social:
         settings = self.settings
-        providers = [
-            provider_of(one, f"{settings.url}{PREFIX}/{one.name}/callback")
-            for one in parse(settings.social.get_secret_value())
-        ]
+        given = parse(settings.social.get_secret_value()) if settings.social else []
+        providers = [provider_of(one, f"{settings.url}{PREFIX}/{one.name}/callback") for one in given]
         return Social(self.users_engine, self.sessions, self.tokens, providers)
 
     @cached_property

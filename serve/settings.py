@@ -114,8 +114,8 @@ class Settings(BaseSettings):
     session_most_days: int = Field(90, ge=1, le=3650, description="how long a session lives however much it is used")
     password_reset_seconds: int = Field(3600, ge=60, le=86_400, description="how long a password reset's link works")
     guest_days: int = Field(90, ge=1, le=365, description="how long a guest token lives")
-    social: SecretStr = Field(
-        SecretStr("[]"),
+    social: SecretStr | None = Field(
+        None,
         description='JSON: [{"name", "kind": oidc, github or facebook, "issuer", "client_id", ...}, ...]',
     )
     social_return_url: str = Field(
@@ -182,8 +182,9 @@ class Settings(BaseSettings):
 
     @field_validator("social")
     @classmethod
-    def _are_providers(cls, value: SecretStr) -> SecretStr:
-        social_providers(value.get_secret_value())
+    def _are_providers(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            social_providers(value.get_secret_value())
         return value
 
     @field_validator("shipping")

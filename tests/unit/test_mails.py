@@ -26,7 +26,7 @@ from serve.orders.store import Kept
 from tests.unit.mail_world import FACTS, SENDER, ManualClock, Post, Rows, opened, text_of
 from tests.unit.orders import order_view
 
-ORDER_URL = "https://troupe.example/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10"
+ORDER_URL = "https://troupe.example/api/orders/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10"
 ADA = Addressee("ada@example.com", "Ada", url=ORDER_URL)
 
 
