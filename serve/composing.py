@@ -31,10 +31,12 @@ from serve.orders.service import Deadlines, Orders
 from serve.orders.stock import Stock
 from serve.orders.store import OrderStore
 from serve.orders.waiters import Waiters
+from serve.payments.admin_api import admin_payment_routes
 from serve.payments.api import payment_routes
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
+from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
 from serve.users.api import STRICT_LIMITS, router
 from serve.users.service import Users
@@ -61,6 +63,7 @@ class Shop:
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
+        self.transactions = TransactionStore(f"sqlite:///{settings.database('payments')}")
 
     def routes(self) -> list[Routes]:
         settings, entities = self.settings, self.entities
@@ -77,6 +80,7 @@ class Shop:
             admin_order_routes(orders, Stock(entities, prices)),
             catalog_routes(self.catalog),
             payment_routes(Payments(entities, [secret] if secret else [])),
+            admin_payment_routes(self.transactions),
             page_routes(self.gateway),
             notification_routes(notifications_of(settings, self.orders_store, UserStore(self._engine))),
         ]
@@ -99,6 +103,7 @@ class Shop:
 
     async def close(self) -> None:
         await self.gateway.close()
+        await self.transactions.close()
         await self.orders_store.close()
         await self.catalog.close()
         await asyncio.to_thread(self._engine.dispose)

@@ -8,6 +8,7 @@ from actors.kinds import KINDS
 from actors.runtime.limits import Limits
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.wire import Record
+from pipelines.keep_transactions import keep_transactions
 from pipelines.list_orders import list_orders
 from pipelines.log.sql import JournalLog, Tail
 from pipelines.open_payments import open_payments
@@ -22,6 +23,7 @@ from serve.gateway import logs, telemetry
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
 from serve.payments.gateway.client import GatewayClient
+from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
 
 FIRST_HOST = "host-0"
@@ -41,6 +43,7 @@ class Flows:
     def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
         self._catalog = Catalog(_sqlite(settings, "catalog"), currency=settings.currency)
         self._orders = OrderStore(_sqlite(settings, "orders"))
+        self._transactions = TransactionStore(_sqlite(settings, "payments"))
         self._progress = SqlProgress(_sqlite(settings, "flows"))
         self._journal = journal
         self._tail = tail
@@ -52,6 +55,7 @@ class Flows:
         self._runners = [
             FlowRunner(open_payments(entities), log, self._progress),
             FlowRunner(settle_orders(entities), log, self._progress),
+            FlowRunner(keep_transactions(self._transactions), log, self._progress),
             ProjectionRunner(list_orders(self._orders), log, self._progress),
             ProjectionRunner(show_availability(self._catalog), log, self._progress),
         ]
@@ -63,6 +67,7 @@ class Flows:
             await runner.stop()
         if self._log is not None:
             await self._log.close()
+        await self._transactions.close()
         await self._orders.close()
         await self._catalog.close()
 

@@ -21,7 +21,7 @@ KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothi
 
 
 def admin_order_routes(orders: Orders, stock: Stock) -> Routes:
-    routes = Routes(tag="staff: orders and stock")
+    routes = Routes(tag="staff: orders and stock", refuses_cards=True)
     _add_reading(routes, orders)
     _add_fulfilment(routes, orders)
     _add_stock(routes, stock)

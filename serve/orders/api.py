@@ -40,7 +40,7 @@ _ORDER = {
 
 def order_routes(orders: Orders, entities: Entities, streams: Waiters) -> Routes:
     """All routes of orders for shoppers. `streams` bounds how many are followed at once."""
-    routes = Routes(tag="orders")
+    routes = Routes(tag="orders", refuses_cards=True)
     _add_checkout(routes, orders)
     _add_reading(routes, orders)
     _add_events(routes, orders, entities, streams)

@@ -140,7 +140,8 @@ async def test_a_webhook_is_one_command_however_often_it_comes(shop: Shop) -> No
     for _ in range(2):
         assert (await shop.post(BODY, sign(SECRET, BODY, now_ms() // 1000))).status_code == 204
     first, second = shop.entities.asked
-    assert (first.kind, first.entity, first.command) == ("payment", "s1", GatewayNotified("pi_1"))
+    news = GatewayNotified("pi_1", "evt_1", "payment_intent.succeeded")
+    assert (first.kind, first.entity, first.command) == ("payment", "s1", news)
     assert first.command_id is not None
     assert first.command_id == second.command_id
 
