@@ -120,6 +120,7 @@ class Ship(Message, tag="Ship/1", frozen=True):
 
     carrier: str
     tracking: str
+    url: str = ""
 
 
 class AddShipment(Message, tag="AddShipment/1", frozen=True):

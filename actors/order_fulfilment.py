@@ -34,9 +34,9 @@ def fulfil(draft: OrderDraft, command: Fulfilment) -> Refused | None:
                 draft.add(OrderPacked(draft.now))
             elif status != "packed":
                 return _wrong_status(draft, "confirmed")
-        case Ship(carrier, tracking):
+        case Ship(carrier, tracking, url):
             if status != "shipped":
-                return _add(draft, AddShipment(carrier, tracking))
+                return _add(draft, AddShipment(carrier, tracking, url=url))
         case AddShipment():
             return _add(draft, command)
         case NoteShipment():

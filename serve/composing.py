@@ -27,6 +27,8 @@ from serve.mailing import notifications_of
 from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
+from serve.orders.carriers import Carriers, carrier_routes
+from serve.orders.schemas import Seller
 from serve.orders.service import Deadlines, Orders
 from serve.orders.stock import Stock
 from serve.orders.store import OrderStore
@@ -70,14 +72,26 @@ class Shop:
         prices, seen, terms = Prices(self.catalog), SeenSkus(), terms_of(settings)
         waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
         deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
-        orders = Orders(entities, self.orders_store, prices, terms, seen, waiters, deadlines=deadlines)
         carts = Carts(entities, prices, terms, self.tokens, seen)
+        orders = Orders(
+            entities,
+            self.orders_store,
+            prices,
+            terms,
+            seen,
+            waiters,
+            deadlines=deadlines,
+            show_cart=carts.read,
+            seller=seller_of(settings),
+        )
+        carrier_secret = settings.carrier_secret.get_secret_value() if settings.carrier_secret else ""
         secret = settings.webhook_secret.get_secret_value() if settings.webhook_secret else ""
         return [
             cart_routes(carts),
             admin_cart_routes(carts),
             order_routes(orders, entities, streams),
             admin_order_routes(orders, Stock(entities, prices)),
+            carrier_routes(Carriers(entities, self.orders_store, [carrier_secret] if carrier_secret else [])),
             catalog_routes(self.catalog),
             payment_routes(Payments(entities, [secret] if secret else [])),
             admin_payment_routes(self.transactions),
@@ -112,6 +126,11 @@ class Shop:
 def terms_of(settings: Settings) -> ShopTerms:
     ways = tuple(Shipping(way.method, way.label, way.price, way.free_from) for way in settings.shipping)
     return ShopTerms(settings.currency, settings.tax_rate_bp, settings.prices_include_tax, ways)
+
+
+def seller_of(settings: Settings) -> Seller:
+    lines = [line.strip() for line in settings.seller_postal_address.split("|")]
+    return Seller(settings.seller_name, [line for line in lines if line], settings.seller_tax_id)
 
 
 def front_of(shop: Shop, start: Lifetime, stop: Lifetime, more: tuple[Routes, ...] = ()) -> Front:

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     checkout_wait_seconds: float = Field(5.0, ge=0, le=30, description="how long a checkout waits for the order")
     max_waiters: int = Field(2000, ge=0, description="how many requests may wait at once; beyond it they don't wait")
 
+    seller_name: str = Field("Troupe", min_length=1, max_length=200, description="who sells, as receipts say")
+    seller_postal_address: str = Field(
+        "", max_length=500, description="where the seller is: lines with a | between them"
+    )
+    seller_tax_id: str = Field("", max_length=50, description="the seller's tax number, for receipts")
+
     # The actors
     hosts: int = Field(1, ge=0, le=64, description="processes that run entities; 0: the web process runs them itself")
     shards: int = Field(64, ge=1, le=4096, description="fixed for the life of a database")
@@ -85,6 +91,9 @@ class Settings(BaseSettings):
     argon2_memory_kib: int = Field(19_456, ge=8, description="memory of one password hash, in KiB")
     argon2_time_cost: int = Field(2, ge=1, description="rounds of one password hash")
     webhook_secret: SecretStr | None = Field(None, description="what the payment gateway signs its calls with")
+    carrier_secret: SecretStr | None = Field(
+        None, description="what carriers sign their calls with; unset: none is believed"
+    )
 
     # What it tells
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")

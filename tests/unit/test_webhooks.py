@@ -15,13 +15,14 @@ from serve.gateway.clock import now_ms
 from serve.gateway.front import Front
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
+from serve.money import plain
 from serve.payments.api import payment_routes
 from serve.payments.gateway.book import GatewayBook
 from serve.payments.gateway.calls import Confirm, Create, Page
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.desk import GatewayDesk
 from serve.payments.gateway.outgoing import WebhookEvent
-from serve.payments.gateway.pages import money, page_routes, render
+from serve.payments.gateway.pages import page_routes, render
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER, BadSignature, HttpDelivery, sign, verify
 from serve.payments.service import Payments
 from tests.unit.flow_world import DEADLINE, NotingEntities
@@ -230,7 +231,7 @@ def test_pages_escape_what_they_show() -> None:
     assert "<X>" not in render(page)
     assert "<script>" not in render(over)
     assert "<form" not in render(Page("pi_1", 1, 5, "EUR", "bank_redirect", "/b", open=True, abandoned=True))
-    assert [money(5, "EUR"), money(1999, "jpy"), money(1999, "KWD")] == ["0.05 EUR", "1999 JPY", "1.999 KWD"]
+    assert [plain(5, "EUR"), plain(1999, "jpy"), plain(1999, "KWD")] == ["0.05 EUR", "1999 JPY", "1.999 KWD"]
 
 
 async def until_received(shop: Shop, count: int) -> None:

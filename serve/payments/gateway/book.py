@@ -299,7 +299,7 @@ class GatewayBook:
         if row is None:
             return None
         *fields, settles_at, method, reference = row
-        intent = IntentState(*fields, card(method, reference))
+        intent = IntentState(*[*fields, card(method, reference)])
         if settles_at is not None and settles_at <= self._now() and intent.attempt is not None:
             return self._capture(intent.id, intent.attempt, self._behaviour(intent.attempt), settles_at)
         return intent
