@@ -16,12 +16,14 @@ from actors.decision import Done, Message, Refused
 from actors.order_commands import CASH_ON_DELIVERY as CASH_ON_DELIVERY
 from actors.order_commands import MAX_REFUNDS as MAX_REFUNDS
 from actors.order_commands import MAX_TRIES as MAX_TRIES
+from actors.order_commands import AddShipment as AddShipment
 from actors.order_commands import Adopt as Adopt
 from actors.order_commands import AskFate as AskFate
 from actors.order_commands import Cancel as Cancel
 from actors.order_commands import Deliver as Deliver
 from actors.order_commands import GiveBack as GiveBack
 from actors.order_commands import Held as Held
+from actors.order_commands import NoteShipment as NoteShipment
 from actors.order_commands import Pack as Pack
 from actors.order_commands import PayAgain as PayAgain
 from actors.order_commands import PaymentActionRequired as PaymentActionRequired
@@ -61,6 +63,11 @@ from actors.order_events import OrderShipped as OrderShipped
 from actors.order_events import PaymentChanged as PaymentChanged
 from actors.order_events import PaymentStatus as PaymentStatus
 from actors.order_events import RefundRequested as RefundRequested
+from actors.order_events import ShipmentAdded as ShipmentAdded
+from actors.order_events import ShipmentMoved as ShipmentMoved
+from actors.order_shipments import Shipment as Shipment
+from actors.order_shipments import ShipmentStep as ShipmentStep
+from actors.order_shipments import delivered_at, place_of, units_left, with_step
 from actors.pricing import Line, Terms, Totals
 
 AUTOMATIC_REFUND = "order-ended"
@@ -72,15 +79,12 @@ Status: TypeAlias = Literal[
 
 
 class Step(msgspec.Struct, frozen=True):
-    """A line of the order's history."""
+    """A line of the order's history. `who` brought it about, where the step does not say; `about`: which shipment."""
 
     at: int
     step: str
-
-
-class Shipment(msgspec.Struct, frozen=True):
-    carrier: str
-    tracking: str
+    who: str = ""
+    about: str = ""
 
 
 class RefundRow(msgspec.Struct, frozen=True):
@@ -94,6 +98,7 @@ class OrderView(Message, tag="OrderView/1", frozen=True):
     """Everything that a reader may need. `closing`: the payment session was asked to close and has not answered.
 
     `guest`: whose it was before an account adopted it; who has the guest's token may still follow it.
+    `partially_shipped`: some of it has left; the status is still packed.
     """
 
     id: str
@@ -120,15 +125,22 @@ class OrderView(Message, tag="OrderView/1", frozen=True):
     refunds: tuple[RefundRow, ...] = ()
     out_of_stock: tuple[str, ...] = ()
     guest: str = ""
+    partially_shipped: bool = False
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One SKU of the order. `stage` is what its stock item last said."""
+    """One SKU of the order. `stage` is what its stock item last said. `discarded`: refunded, and not back in stock."""
 
     quantity: int
     stage: Literal["asked", "waiting", "held", "short"] = "asked"
     round: int = 1
     taken_back: int = 0
+    discarded: int = 0
+
+    @property
+    def kept(self) -> int:
+        """Units that were not refunded."""
+        return self.quantity - self.taken_back - self.discarded
 
 
 class OrderState(msgspec.Struct, frozen=True):
@@ -187,6 +199,12 @@ class OrderState(msgspec.Struct, frozen=True):
         """What was paid, less what has gone back or is on its way."""
         return self.paid - sum(row.amount for row in self.refunds.values() if row.status != "failed")
 
+    @property
+    def to_ship(self) -> dict[str, int]:
+        """Units that have yet to leave, by SKU."""
+        bought = {sku: item.quantity for sku, item in self.items.items()}
+        return units_left(bought, {sku: bought[sku] - item.kept for sku, item in self.items.items()}, self.shipments)
+
 
 COMMANDS: TypeAlias = (
     Place
@@ -206,6 +224,8 @@ COMMANDS: TypeAlias = (
     | PayAgain
     | Pack
     | Ship
+    | AddShipment
+    | NoteShipment
     | Deliver
     | Refund
     | Adopt
@@ -228,6 +248,8 @@ EVENTS: TypeAlias = (
     | OrderRejected
     | OrderCancelled
     | OrderPacked
+    | ShipmentAdded
+    | ShipmentMoved
     | OrderShipped
     | OrderDelivered
     | RefundRequested
@@ -246,6 +268,8 @@ PUBLIC: tuple[type[Message], ...] = (
     OrderRejected,
     OrderCancelled,
     OrderPacked,
+    ShipmentAdded,
+    ShipmentMoved,
     OrderShipped,
     OrderDelivered,
     RefundRequested,
@@ -286,6 +310,7 @@ def view(state: OrderState) -> OrderView:
         refunds=tuple(state.refunds.values()),
         out_of_stock=state.short if state.status == "rejected" else (),
         guest=state.guest,
+        partially_shipped=state.status == "packed" and bool(state.shipments),
     )
 
 
@@ -332,20 +357,46 @@ def apply(state: OrderState, event: EVENTS) -> OrderState:
         case OrderCancelled(reason, at=at):
             payment = state.payment_status if state.paid else "none"
             ended = replace(state, cancel_reason=reason, closing="", next_action=None, payment_status=payment, fates=())
-            return _step(ended, at, "cancelled")
+            return _step(ended, at, "cancelled", reason)
         case OrderPacked(at):
             return _step(state, at, "packed")
-        case OrderShipped(carrier, tracking, at=at):
-            return _step(replace(state, shipments=(*state.shipments, Shipment(carrier, tracking))), at, "shipped")
-        case OrderDelivered(at):
-            return _step(state, at, "delivered")
+        case ShipmentAdded() | ShipmentMoved() | OrderShipped() | OrderDelivered():
+            return _apply_to_shipments(state, event)
         case OrderAdopted(owner, guest):
             return replace(state, owner=owner, guest=guest)
     assert_never(event)
 
 
-def _step(state: OrderState, at: int, status: Status) -> OrderState:
-    return replace(state, status=status, history=(*state.history, Step(at, status)))
+def _step(state: OrderState, at: int, status: Status, who: str = "") -> OrderState:
+    return replace(state, status=status, history=(*state.history, Step(at, status, who)))
+
+
+def _apply_to_shipments(
+    state: OrderState, event: ShipmentAdded | ShipmentMoved | OrderShipped | OrderDelivered
+) -> OrderState:
+    match event:
+        case ShipmentAdded(shipment_id, carrier, tracking, lines, at=at):
+            left = (ShipmentStep("handed_over", at),)
+            made = Shipment(carrier, tracking, shipment_id, event.url, event.expected_on, lines, left)
+            history = (*state.history, Step(at, "shipment_added", about=shipment_id))
+            return replace(state, shipments=(*state.shipments, made), history=history)
+        case ShipmentMoved(shipment_id, step, at, noted_at, code, by):
+            place = place_of(state.shipments, shipment_id)
+            assert place is not None, "only shipments that are there move"
+            shipments = list(state.shipments)
+            shipments[place] = with_step(shipments[place], ShipmentStep(step, at, code))
+            history = (*state.history, Step(noted_at, f"shipment_{step}", by, shipment_id))
+            return replace(state, shipments=tuple(shipments), history=history)
+        case OrderShipped(carrier, tracking, at=at, shipment_id=""):
+            left = (ShipmentStep("handed_over", at),)
+            whole = Shipment(carrier, tracking, str(len(state.shipments) + 1), lines=state.to_ship, steps=left)
+            return _step(replace(state, shipments=(*state.shipments, whole)), at, "shipped")
+        case OrderShipped(at=at):
+            return _step(state, at, "shipped")
+        case OrderDelivered(at, by):
+            arrived = tuple(delivered_at(shipment, at) for shipment in state.shipments)
+            return _step(replace(state, shipments=arrived), at, "delivered", by)
+    assert_never(event)
 
 
 def _opened(state: OrderState, event: OrderOpened) -> OrderState:
@@ -412,12 +463,16 @@ def _apply_to_payment(state: OrderState, event: PaymentEvent) -> OrderState:
             history = (*history, Step(at, "paid"))
             paid = replace(state, paid=state.paid + amount, payment_status="paid", history=history)
             return replace(paid, failure="", next_action=None)
-        case RefundRequested(refund_id, amount, lines, reason, at):
+        case RefundRequested(refund_id, amount, lines, reason, at, discarded):
             items = dict(state.items)
             for sku, units in lines.items():
                 items[sku] = replace(items[sku], taken_back=items[sku].taken_back + units)
+            for sku, units in discarded.items():
+                items[sku] = replace(items[sku], discarded=items[sku].discarded + units)
             refunds = {**state.refunds, refund_id: RefundRow(refund_id, amount, "requested", reason)}
-            return replace(state, items=items, refunds=refunds, history=(*history, Step(at, "refund_requested")))
+            who = "shop" if refund_id.startswith(AUTOMATIC_REFUND) else "staff"
+            history = (*history, Step(at, "refund_requested", who))
+            return replace(state, items=items, refunds=refunds, history=history)
         case OrderRefunded(refund_id, amount, at=at):
             reason = state.refunds[refund_id].reason if refund_id in state.refunds else ""
             refunds = {**state.refunds, refund_id: RefundRow(refund_id, amount, "refunded", reason)}

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from actors.decision import Message
+from actors.order_shipments import ShipmentStepName
 from actors.pricing import Line, Terms, Totals
 
 CASH_ON_DELIVERY = "cash_on_delivery"
@@ -115,8 +116,37 @@ class Pack(Message, tag="Pack/1", frozen=True):
 
 
 class Ship(Message, tag="Ship/1", frozen=True):
+    """Everything that has yet to leave, in one parcel."""
+
     carrier: str
     tracking: str
+    url: str = ""
+
+
+class AddShipment(Message, tag="AddShipment/1", frozen=True):
+    """A parcel with these `lines` (SKU to units; none: all that has yet to leave). Answers OrderView.
+
+    Refused: no_such_order, wrong_status, bad_shipment_lines (about.left), too_many_shipments.
+    """
+
+    carrier: str
+    tracking: str
+    lines: dict[str, int] = {}
+    url: str = ""
+    expected_on: str = ""
+
+
+class NoteShipment(Message, tag="NoteShipment/1", frozen=True):
+    """News of a parcel; `at` is when it happened. Answers OrderView. The same news again changes nothing.
+
+    Refused: no_such_order, no_such_shipment, too_many_steps.
+    """
+
+    shipment_id: str
+    step: ShipmentStepName
+    at: int
+    code: str = ""
+    by: Literal["staff", "carrier"] = "staff"
 
 
 class Deliver(Message, tag="Deliver/1", frozen=True):
@@ -126,7 +156,8 @@ class Deliver(Message, tag="Deliver/1", frozen=True):
 class Refund(Message, tag="Refund/1", frozen=True):
     """Money back for an order that stands, and units (`lines`: SKU to units) back to the stock. Answers OrderView.
 
-    Without `amount`: what the lines cost, or all that is left if there are none. Refused: no_such_order, wrong_status,
+    `discarded`: units that are paid back and not put back, broken ones for example. Without `amount`: what both
+    cost, or all that is left if there are none. Refused: no_such_order, wrong_status,
     bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
     """
 
@@ -134,6 +165,7 @@ class Refund(Message, tag="Refund/1", frozen=True):
     amount: int | None = None
     lines: dict[str, int] = {}
     reason: str = ""
+    discarded: dict[str, int] = {}
 
 
 class Adopt(Message, tag="Adopt/1", frozen=True):

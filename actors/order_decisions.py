@@ -7,6 +7,7 @@ from actors.decision import Context, Decision
 from actors.order import (
     AUTOMATIC_REFUND,
     COMMANDS,
+    AddShipment,
     Adopt,
     AskFate,
     Cancel,
@@ -19,6 +20,7 @@ from actors.order import (
     ItemShort,
     ItemWaited,
     NextAction,
+    NoteShipment,
     OrderOpened,
     OrderPaid,
     OrderRefunded,
@@ -67,7 +69,7 @@ def decide(state: OrderState, command: COMMANDS, context: Context) -> Decision:
         case PaymentDeadline():
             if state.status == "reserved" and not state.closing:
                 close(draft, "deadline")
-        case Cancel() | PayAgain() | Pack() | Ship() | Deliver() | Refund() | Adopt():
+        case Cancel() | PayAgain() | Refund() | Pack() | Ship() | AddShipment() | NoteShipment() | Deliver() | Adopt():
             return serve_people(draft, command)
         case _:
             _hear_payment(draft, command)

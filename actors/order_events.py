@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from actors.decision import Message
+from actors.order_shipments import ShipmentStepName
 from actors.pricing import Line, Terms, Totals
 
 PaymentStatus: TypeAlias = Literal[
@@ -163,26 +164,61 @@ class OrderPacked(Message, tag="OrderPacked/1", frozen=True):
     at: int
 
 
+class ShipmentAdded(Message, tag="ShipmentAdded/1", frozen=True):
+    """A parcel left. `lines`: its units by SKU; `url` and `expected_on` (an ISO date) are empty if nobody said."""
+
+    shipment_id: str
+    carrier: str
+    tracking: str
+    lines: dict[str, int]
+    owner: str
+    contact_id: str
+    at: int
+    url: str = ""
+    expected_on: str = ""
+
+
+class ShipmentMoved(Message, tag="ShipmentMoved/1", frozen=True):
+    """News of a parcel. `at`: when it happened; `noted_at`: when it was told; `by`: staff or carrier."""
+
+    shipment_id: str
+    step: ShipmentStepName
+    at: int
+    noted_at: int
+    code: str = ""
+    by: str = "staff"
+
+
 class OrderShipped(Message, tag="OrderShipped/1", frozen=True):
+    """All of the order has left. `shipment_id`: the parcel with the last of it.
+
+    It is empty in records from before there could be several: then this event is the one parcel.
+    """
+
     carrier: str
     tracking: str
     owner: str
     contact_id: str
     at: int
+    shipment_id: str = ""
 
 
 class OrderDelivered(Message, tag="OrderDelivered/1", frozen=True):
+    """All of the order has arrived. `by`: who said so, staff or carrier; empty (staff) in old records."""
+
     at: int
+    by: str = ""
 
 
 class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
-    """Money is to go back; `lines` (SKU to units) are back in stock."""
+    """Money is to go back; `lines` (SKU to units) are back in stock, `discarded` are not."""
 
     refund_id: str
     amount: int
     lines: dict[str, int]
     reason: str
     at: int
+    discarded: dict[str, int] = {}
 
 
 class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):

@@ -11,26 +11,19 @@ from actors.order import (
     MAX_TRIES,
     Adopt,
     Cancel,
-    Deliver,
     MethodChosen,
     OrderAdopted,
     OrderCancelled,
-    OrderDelivered,
-    OrderPacked,
-    OrderPaid,
-    OrderShipped,
     OrderState,
-    Pack,
     PayAgain,
     Refund,
     RefundRequested,
-    Ship,
     view,
 )
+from actors.order_fulfilment import Fulfilment, end_shipping, fulfil
 from actors.order_outcomes import OrderDraft, cancel, close, give_all_back
 
-FromPeople: TypeAlias = Cancel | PayAgain | Pack | Ship | Deliver | Refund | Adopt
-
+FromPeople: TypeAlias = Cancel | PayAgain | Refund | Adopt | Fulfilment
 
 GUEST = "guest:"
 """Before the id of an owner who has no account."""
@@ -51,7 +44,7 @@ def serve_people(draft: OrderDraft, command: FromPeople) -> Decision:
         case Adopt(owner):
             refused = _adopt(draft, owner)
         case _:
-            refused = _fulfil(draft, command)
+            refused = fulfil(draft, command)
     return draft.decision(refused if refused is not None else view(draft.state))
 
 
@@ -65,7 +58,7 @@ def _cancel_for(draft: OrderDraft, command: Cancel) -> Refused | None:
         close(draft, command.by)
     elif state.status == "confirmed":
         draft.add(OrderCancelled(command.by, state.owner, state.contact_id, draft.now))
-        units = {sku: item.quantity - item.taken_back for sku, item in state.items.items()}
+        units = {sku: item.kept for sku, item in state.items.items()}
         give_all_back(draft, {sku: left for sku, left in units.items() if left})
     return None
 
@@ -87,33 +80,6 @@ def _pay_again(draft: OrderDraft, command: PayAgain) -> Refused | None:
     return None
 
 
-def _fulfil(draft: OrderDraft, command: Pack | Ship | Deliver) -> Refused | None:
-    state = draft.state
-    before, event = _STEPS[type(command)]
-    if state.status == event:
-        return None
-    if state.status != before:
-        return Refused("wrong_status", f"The order is {state.status}, not {before}.", {"status": state.status})
-    match command:
-        case Pack():
-            draft.add(OrderPacked(draft.now))
-        case Ship(carrier, tracking):
-            draft.add(OrderShipped(carrier, tracking, state.owner, state.contact_id, draft.now))
-        case Deliver():
-            draft.add(OrderDelivered(draft.now))
-            if state.payment_status == "cash_due":
-                draft.add(OrderPaid(state.total, draft.now))
-                draft.send("payment", state.id, payment.RecordCash(state.total, state.currency, state.owner))
-    return None
-
-
-_STEPS: dict[type[Pack] | type[Ship] | type[Deliver], tuple[str, str]] = {
-    Pack: ("confirmed", "packed"),
-    Ship: ("packed", "shipped"),
-    Deliver: ("shipped", "delivered"),
-}
-
-
 def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
     state = draft.state
     if command.refund_id in state.refunds:
@@ -124,21 +90,31 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
         return Refused("bad_refund_id", "This id is kept for refunds that nobody asks for.")
     if len(state.refunds) >= MAX_REFUNDS:
         return Refused("too_many_refunds", f"An order has at most {MAX_REFUNDS} refunds.")
-    for sku, units in command.lines.items():
+    wanted = dict(command.lines)
+    for sku, units in command.discarded.items():
+        wanted[sku] = wanted.get(sku, 0) + units
+    for sku, units in wanted.items():
         item = state.items.get(sku)
-        if item is None or not 0 < units <= item.quantity - item.taken_back:
-            return Refused("bad_refund_lines", f"So many units of {sku} were not bought, or are back already.")
+        positive = min(command.lines.get(sku, 1), command.discarded.get(sku, 1)) > 0
+        if item is None or not positive or units > item.kept:
+            return Refused("bad_refund_lines", f"So many units of {sku} were not bought, or are refunded already.")
     amount = command.amount
     if amount is None:
-        amount = min(_worth(state, command.lines), state.refundable) if command.lines else state.refundable
+        amount = min(_worth(state, wanted), state.refundable) if wanted else state.refundable
     if amount > state.refundable:
         return Refused("refund_too_large", f"{state.refundable} can be refunded.", {"left": state.refundable})
     if amount <= 0:
         return Refused("bad_amount", "There is nothing to refund.")
-    draft.add(RefundRequested(command.refund_id, amount, command.lines, command.reason, draft.now))
+    draft.add(
+        RefundRequested(
+            command.refund_id, amount, command.lines, command.reason, draft.now, discarded=command.discarded
+        )
+    )
     draft.send("payment", state.id, payment.Refund(command.refund_id, amount))
     for sku, units in command.lines.items():
         draft.send("stock", sku, stock.TakeBack(state.id, units))
+    if wanted:
+        end_shipping(draft)
     return None
 
 
@@ -155,7 +131,7 @@ def _adopt(draft: OrderDraft, owner: str) -> Refused | None:
 def _worth(state: OrderState, lines: dict[str, int]) -> int:
     """What so many units cost, tax included: those of the SKU's first lines go back first."""
     goods = 0
-    skip = {sku: state.items[sku].taken_back for sku in lines}
+    skip = {sku: state.items[sku].quantity - state.items[sku].kept for sku in lines}
     wanted = dict(lines)
     for line in state.lines:
         if line.sku in wanted:

@@ -54,6 +54,7 @@ from actors.payment_events import PaymentRefunded as PaymentRefunded
 from actors.payment_events import RefundFailed as RefundFailed
 from actors.payment_events import RefundStarted as RefundStarted
 from actors.payment_events import SessionOpened as SessionOpened
+from actors.payment_events import WebhookReceived as WebhookReceived
 
 Attempt: TypeAlias = Literal["none", "sent", "processing", "action", "failed"]
 
@@ -72,6 +73,8 @@ class PaymentView(Message, tag="PaymentView/1", frozen=True):
     refunded: int
     cash: bool
     owner: str
+    brand: str = ""
+    last4: str = ""
 
 
 class RefundRow(msgspec.Struct, frozen=True):
@@ -113,6 +116,8 @@ class PaymentState(msgspec.Struct, frozen=True):
     captured: int = 0
     cash: bool = False
     refunds: dict[str, RefundRow] = {}
+    brand: str = ""
+    last4: str = ""
 
     @property
     def refundable(self) -> int:
@@ -157,6 +162,7 @@ EVENTS: TypeAlias = (
     | PaymentRefunded
     | RefundFailed
     | CashRecorded
+    | WebhookReceived
 )
 REPLIES: TypeAlias = PaymentView | Done | Refused
 EFFECTS: TypeAlias = CreateIntent | ConfirmIntent | LookUp | CancelIntent | RefundIntent
@@ -191,6 +197,8 @@ def view(state: PaymentState) -> PaymentView:
         refunded=sum(row.amount for row in state.refunds.values() if row.status == "refunded"),
         cash=state.cash,
         owner=state.owner,
+        brand=state.brand,
+        last4=state.last4,
     )
 
 
@@ -252,12 +260,15 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
             refused = state.creating and state.attempt_state != "sent"
             next_method = None if refused else state.next_method
             return replace(state, attempt_state="failed", creating=False, next_method=next_method)
-        case PaymentCaptured(amount):
-            return replace(state, captured=amount, closing="", cancelling=False, next_method=None)
+        case PaymentCaptured(amount, brand=brand, last4=last4):
+            captured = replace(state, captured=amount, closing="", cancelling=False, next_method=None)
+            return replace(captured, brand=brand, last4=last4)
         case PaymentClosed():
             return replace(state, closed=True, closing="", cancelling=False, next_method=None)
         case CashRecorded(amount, currency, owner):
             return replace(state, cash=True, captured=amount, amount=amount, currency=currency, owner=owner)
+        case WebhookReceived():
+            return state
         case RefundStarted() | PaymentRefunded() | RefundFailed():
             return replace(state, refunds={**state.refunds, event.refund_id: _refund_row(state, event)})
     assert_never(event)

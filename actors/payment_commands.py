@@ -10,13 +10,19 @@ OutcomeStatus: TypeAlias = Literal["succeeded", "failed", "requires_action", "pr
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """An intent as the gateway sees it. `failed`: it takes another attempt. `captured`: minor units, if succeeded."""
+    """An intent as the gateway sees it. `failed`: it takes another attempt. `captured`: minor units, if succeeded.
+
+    `brand` and `last4` tell a card to its owner. `raw`: the gateway's answer as JSON, without what grants anything.
+    """
 
     status: OutcomeStatus
     code: str = ""
     action_url: str = ""
     action_type: str = ""
     captured: int = 0
+    brand: str = ""
+    last4: str = ""
+    raw: str = ""
 
 
 class Open(Message, tag="Open/1", frozen=True):
@@ -65,9 +71,14 @@ class RecordCash(Message, tag="RecordCash/1", frozen=True):
 
 
 class GatewayNotified(Message, tag="GatewayNotified/1", frozen=True):
-    """A webhook, or the shopper came back: look again. Believed in nothing."""
+    """A webhook, or the shopper came back: look again. Believed in nothing.
+
+    `event_id`, `event_type`: a webhook's own, so that it is on record.
+    """
 
     intent_id: str | None = None
+    event_id: str = ""
+    event_type: str = ""
 
 
 class IntentCreated(Message, tag="IntentCreated/1", frozen=True):
@@ -112,6 +123,7 @@ class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
     number: int
     ok: bool
     code: str = ""
+    raw: str = ""
 
 
 class Poll(Message, tag="Poll/1", frozen=True):

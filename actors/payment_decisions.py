@@ -53,6 +53,7 @@ from actors.payment import (
     RetryRefunds,
     SessionOpened,
     TryMethod,
+    WebhookReceived,
     apply,
 )
 
@@ -100,6 +101,8 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
         case Cancelled(outcome):
             _cancel_answered(draft, outcome)
         case GatewayNotified() | Poll() | LookedUp():
+            if isinstance(command, GatewayNotified) and command.event_id and state.opened:
+                draft.add(WebhookReceived(command.event_id, command.event_type, command.intent_id or ""))
             _look(draft, command)
         case _:
             assert_never(command)
@@ -140,25 +143,26 @@ def _hear(draft: _Draft, outcome: Outcome, *, counts: bool) -> None:
     if state.captured:
         return
     if outcome.status == "succeeded":
-        _captured(draft, outcome.captured or state.amount)
+        _captured(draft, outcome)
         return
     if state.closed:
         return
     if outcome.status == "canceled":
-        draft.add(PaymentClosed(state.closing or "gateway"))
+        draft.add(PaymentClosed(state.closing or "gateway", outcome.raw))
     elif counts:
         if outcome.status == "failed" and state.attempt_state != "failed":
-            draft.add(PaymentFailed(outcome.code))
+            draft.add(PaymentFailed(outcome.code, outcome.raw))
         elif outcome.status == "requires_action" and state.attempt_state != "action":
-            draft.add(PaymentActionRequired(outcome.action_url, outcome.action_type))
+            draft.add(PaymentActionRequired(outcome.action_url, outcome.action_type, outcome.raw))
         elif outcome.status == "processing" and state.attempt_state != "processing":
             draft.add(PaymentProcessing())
 
 
-def _captured(draft: _Draft, amount: int) -> None:
+def _captured(draft: _Draft, outcome: Outcome) -> None:
     """Whoever was told that the session is closed counts on it: then the money goes back at once."""
     closed = draft.state.closed
-    draft.add(PaymentCaptured(amount, draft.state.currency))
+    amount = outcome.captured or draft.state.amount
+    draft.add(PaymentCaptured(amount, draft.state.currency, brand=outcome.brand, last4=outcome.last4, raw=outcome.raw))
     if closed:
         _start_refund(draft, AUTOMATIC_REFUND, amount, must=True, number=1)
 
@@ -279,9 +283,9 @@ def _refund_answered(draft: _Draft, answer: RefundAnswered) -> None:
     if row is None or row.status != "asked" or row.number != answer.number:
         return
     if answer.ok:
-        draft.add(PaymentRefunded(answer.refund_id, row.amount, draft.state.currency))
+        draft.add(PaymentRefunded(answer.refund_id, row.amount, draft.state.currency, answer.raw))
         return
-    draft.add(RefundFailed(answer.refund_id, answer.code, final=not row.must))
+    draft.add(RefundFailed(answer.refund_id, answer.code, final=not row.must, raw=answer.raw))
     if row.must:
         delay = min(FIRST_RETRY << min(row.number - 1, 16), LONGEST_RETRY)
         draft.set_timer("refunds", draft.now + delay, RetryRefunds())

@@ -1,4 +1,7 @@
-"""What happens to a payment session. Amounts are minor units of its currency."""
+"""What happens to a payment session. Amounts are minor units of its currency.
+
+`raw`: the gateway's answer as JSON, without what grants anything; empty where there was none, and in old records.
+"""
 
 from actors.decision import Message
 
@@ -66,6 +69,7 @@ class CancelAnswered(Message, tag="CancelAnswered/1", frozen=True):
 class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
     url: str
     kind: str
+    raw: str = ""
 
 
 class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
@@ -73,20 +77,27 @@ class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
 
 
 class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
+    """`brand` and `last4`: of the card, if it was one and the gateway told; empty in old records."""
+
     amount: int
     currency: str
+    brand: str = ""
+    last4: str = ""
+    raw: str = ""
 
 
 class PaymentFailed(Message, tag="PaymentFailed/1", frozen=True):
     """The attempt failed; another may follow."""
 
     code: str
+    raw: str = ""
 
 
 class PaymentClosed(Message, tag="PaymentClosed/1", frozen=True):
     """No money moved and none will. `reason` as in Close, or `gateway` if it cancelled by itself."""
 
     reason: str
+    raw: str = ""
 
 
 class RefundStarted(Message, tag="RefundStarted/1", frozen=True):
@@ -100,6 +111,7 @@ class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
     refund_id: str
     amount: int
     currency: str
+    raw: str = ""
 
 
 class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
@@ -108,6 +120,15 @@ class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
     refund_id: str
     code: str
     final: bool
+    raw: str = ""
+
+
+class WebhookReceived(Message, tag="WebhookReceived/1", frozen=True):
+    """The gateway sent news, and signed it: the session looks at the gateway, and changes nothing because of it."""
+
+    event_id: str
+    event_type: str
+    intent: str
 
 
 class CashRecorded(Message, tag="CashRecorded/1", frozen=True):

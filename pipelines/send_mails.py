@@ -27,6 +27,7 @@ Fact: TypeAlias = str | int | tuple[str, ...]
 Facts: TypeAlias = dict[str, Fact]
 Event: TypeAlias = (
     order.OrderConfirmed
+    | order.ShipmentAdded
     | order.OrderShipped
     | order.OrderDelivered
     | order.OrderRefunded
@@ -102,8 +103,11 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
             cash: list[tuple[Template, Facts]] = [("receipt", {"paid": view.paid, "at": event.at})]
             paid_now = view.method == order.CASH_ON_DELIVERY and view.paid > 0
             return [("order_delivered", {"at": event.at}), *(cash if paid_now else [])]
-        case order.OrderShipped():
-            return [("order_shipped", {"carrier": event.carrier, "tracking": event.tracking})]
+        case order.ShipmentAdded(carrier=carrier, tracking=tracking):
+            return [("order_shipped", {"carrier": carrier, "tracking": tracking})]
+        case order.OrderShipped(carrier=carrier, tracking=tracking, shipment_id=shipment_id):
+            # Each parcel has its own news; only records from before there were several have none.
+            return [] if shipment_id else [("order_shipped", {"carrier": carrier, "tracking": tracking})]
         case order.OrderRefunded():
             return [("order_refunded", {"amount": event.amount, "left": event.left})]
         case order.OrderCancelled():

@@ -31,8 +31,10 @@ from serve.lacking import NoEntities, no_gateway
 from serve.mailing import notices_of
 from serve.measures import Measures
 from serve.notifications.notices import Notices
+from serve.orders.schemas import Seller
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
+from serve.payments.transactions import TransactionStore
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.accounts import Accounts
@@ -92,6 +94,7 @@ class Shop:
         )
         self.seen = SeenSkus()
         self.terms = terms_of(settings)
+        self.seller = seller_of(settings)
 
     @cached_property
     def social(self) -> Social:
@@ -123,6 +126,10 @@ class Shop:
     def orders_store(self) -> OrderStore:
         return OrderStore(f"sqlite:///{self.settings.database('orders')}")
 
+    @cached_property
+    def transactions(self) -> TransactionStore:
+        return TransactionStore(f"sqlite:///{self.settings.database('payments')}")
+
     def served(self) -> list[Served]:
         """What each of the chosen services answers."""
         return [BUILDERS[name](self) for name in self.settings.services if name in BUILDERS]
@@ -148,7 +155,7 @@ class Shop:
     async def close(self) -> None:
         await self.ended.stop()
         await self.gateway.close()
-        for made in ("prices", "notices", "orders_store", "catalog"):
+        for made in ("prices", "notices", "transactions", "orders_store", "catalog"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)
@@ -164,6 +171,11 @@ def _takes_files(folder: Path) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise PermissionError(f"{there} cannot be written to")
+
+
+def seller_of(settings: Settings) -> Seller:
+    lines = [line.strip() for line in settings.seller_postal_address.split("|")]
+    return Seller(settings.seller_name, [line for line in lines if line], settings.seller_tax_id)
 
 
 def terms_of(settings: Settings) -> ShopTerms:

@@ -13,6 +13,7 @@ from actors.runtime.wire import Record
 from pipelines.count_orders import count_orders
 from pipelines.erase_people import erase_people
 from pipelines.join_guest_orders import Joining, join_guest_orders
+from pipelines.keep_transactions import keep_transactions
 from pipelines.list_orders import list_orders
 from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog, Tail
@@ -31,6 +32,7 @@ from serve.notifications.mailer import FolderMailer
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
 from serve.payments.gateway.client import GatewayClient
+from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
 from serve.users.activity import Activity
 from serve.users.people import People
@@ -54,6 +56,7 @@ class Flows:
     def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
         self._catalog = Catalog(_sqlite(settings, "catalog"), currency=settings.currency)
         self._orders = OrderStore(_sqlite(settings, "orders"))
+        self._transactions = TransactionStore(_sqlite(settings, "payments"))
         self._progress = SqlProgress(_sqlite(settings, "flows"))
         self._journal = journal
         self._tail = tail
@@ -71,6 +74,7 @@ class Flows:
         self._runners = [
             FlowRunner(open_payments(entities), log, self._progress),
             FlowRunner(settle_orders(entities), log, self._progress),
+            FlowRunner(keep_transactions(self._transactions), log, self._progress),
             ProjectionRunner(list_orders(self._orders), log, self._progress),
             ProjectionRunner(show_availability(self._catalog), log, self._progress),
             FlowRunner(count_orders(self._activity, joining), log, self._progress),
@@ -91,6 +95,7 @@ class Flows:
         await self._activity.close()
         await self._erasure.close()
         await asyncio.to_thread(self._users.dispose)
+        await self._transactions.close()
         await self._orders.close()
         await self._catalog.close()
 

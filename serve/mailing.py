@@ -63,7 +63,7 @@ class Mailing:
             self._people.person,
             settings.url,
             link=self._people.link,
-            access_token=None,
+            access_token=self._orders.access_token,
         )
         sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url, settings.language)
         mail = MailChannel(self._store, mailer or self._mails, directory, sender)

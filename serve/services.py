@@ -14,9 +14,11 @@ from serve.gateway.rate_limits import Limit
 from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
+from serve.orders.carriers import Carriers, carrier_routes
 from serve.orders.service import Deadlines, Orders
 from serve.orders.stock import Stock
 from serve.orders.waiters import Waiters
+from serve.payments.admin_api import admin_payment_routes
 from serve.payments.api import payment_routes
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
@@ -49,8 +51,12 @@ def catalog(shop: "Shop") -> Served:
     return Served([catalog_routes(shop.catalog)])
 
 
+def _carts_of(shop: "Shop") -> Carts:
+    return Carts(shop.entities, shop.prices, shop.terms, shop.tokens, shop.seen)
+
+
 def carts(shop: "Shop") -> Served:
-    made = Carts(shop.entities, shop.prices, shop.terms, shop.tokens, shop.seen)
+    made = _carts_of(shop)
     return Served([cart_routes(made), admin_cart_routes(made)])
 
 
@@ -58,15 +64,30 @@ def orders(shop: "Shop") -> Served:
     settings = shop.settings
     waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
     deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
-    made = Orders(shop.entities, shop.orders_store, shop.prices, shop.terms, shop.seen, waiters, deadlines=deadlines)
+    made = Orders(
+        shop.entities,
+        shop.orders_store,
+        shop.prices,
+        shop.terms,
+        shop.seen,
+        waiters,
+        deadlines=deadlines,
+        show_cart=_carts_of(shop).read,
+        seller=shop.seller,
+    )
     stock = Stock(shop.entities, shop.prices)
-    return Served([order_routes(made, shop.entities, streams), admin_order_routes(made, stock)])
+    given = settings.carrier_secret
+    carriers = Carriers(shop.entities, shop.orders_store, [given.get_secret_value()] if given else [])
+    return Served(
+        [order_routes(made, shop.entities, streams), admin_order_routes(made, stock), carrier_routes(carriers)]
+    )
 
 
 def payments(shop: "Shop") -> Served:
     given = shop.settings.webhook_secret
     secrets = [given.get_secret_value()] if given else []
-    return Served([payment_routes(Payments(shop.entities, secrets)), page_routes(shop.gateway)])
+    made = Payments(shop.entities, secrets)
+    return Served([payment_routes(made), admin_payment_routes(shop.transactions), page_routes(shop.gateway)])
 
 
 def notifications(shop: "Shop") -> Served:

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     payment_gateway: Literal["test"] = Field(
         "test", description="who moves the money; test: nobody, it is only told so"
     )
+    seller_name: str = Field("Troupe", min_length=1, max_length=200, description="who sells, as receipts say")
+    seller_postal_address: str = Field(
+        "", max_length=500, description="where the seller is: lines with a | between them"
+    )
+    seller_tax_id: str = Field("", max_length=50, description="the seller's tax number, for receipts")
 
     # The actors
     hosts: int = Field(1, ge=0, le=64, description="processes that run entities; 0: the web process runs them itself")
@@ -133,6 +138,9 @@ class Settings(BaseSettings):
     )
     guest_secret: SecretStr | None = Field(
         None, min_length=32, description="what guests' tokens are signed with; unset: made once, in the data folder"
+    )
+    carrier_secret: SecretStr | None = Field(
+        None, description="what carriers sign their calls with; unset: none is believed"
     )
 
     # What it tells

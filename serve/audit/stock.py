@@ -42,7 +42,7 @@ class Bought:
                 self.reserved.setdefault(sku, {})[one.id] = item.quantity
             if any(step.step == "confirmed" for step in state.history):
                 self.sold[sku] += item.quantity
-                self.returned[sku] += item.quantity if state.status == "cancelled" else item.taken_back
+                self.returned[sku] += item.quantity - item.discarded if state.status == "cancelled" else item.taken_back
         for sku, message in untold:
             if isinstance(message, stock.Sell) and sku in state.items:
                 self.sold[sku] -= state.items[sku].quantity

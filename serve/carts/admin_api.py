@@ -10,7 +10,7 @@ _EXAMPLE = {"items": [{"sku": "MUG-1", "quantity": 200, "agreed_price": 990}, {"
 
 
 def admin_cart_routes(carts: Carts) -> Routes:
-    routes = Routes(tag="staff: carts")
+    routes = Routes(tag="staff: carts", refuses_cards=True)
 
     @routes.post(
         "/api/admin/carts",

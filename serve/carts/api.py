@@ -30,7 +30,7 @@ _CART = {
 
 def cart_routes(carts: Carts) -> Routes:
     """All routes of the cart."""
-    routes = Routes(tag="cart")
+    routes = Routes(tag="cart", refuses_cards=True)
     _add_line_routes(routes, carts)
     _add_cart_routes(routes, carts)
     return routes

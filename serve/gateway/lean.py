@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from serve.gateway import card_numbers
 from serve.gateway.idempotency import command_id, fingerprint
 from serve.gateway.principals import ANONYMOUS, Access, Principal
 from serve.gateway.problems import Problem, from_msgspec
@@ -171,11 +172,14 @@ class Route:
             raise from_msgspec(error, "query") from None
 
     def decode(self, body: bytes) -> Any:
-        """Raises Problem `malformed_json` or `invalid_request`."""
+        """Raises Problem `malformed_json`, `card_number_not_accepted` or `invalid_request`."""
         if self._decode is None:
             return None
         if not body:
             raise Problem("malformed_json", "A JSON body is needed.")
+        if self.declared.refuses_cards and card_numbers.in_body(body, self.declared.long_numbers):
+            # Before anything else looks at it: what is found wrong with a body may be told and logged.
+            raise Problem("card_number_not_accepted", "Send the payment gateway's reference, never a card's number.")
         try:
             return self._decode(body)
         except msgspec.ValidationError as error:
@@ -196,6 +200,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     `body`, `query` and the values of `answers` are types msgspec knows (None: no body); `params` gives the types of
     path parameters that are not plain text, ``Annotated[int, msgspec.Meta(ge=1, description="...")]``; `headers` are
     those read, each with a sentence; `problems` are the codes it may answer besides those that every route may.
+    `refuses_cards`: a body with what passes for a card's number is refused, but for the fields named `long_numbers`.
     """
 
     summary: str
@@ -212,19 +217,23 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     answer_examples: dict[int, Any] = {}
     streams: bool = False
     limit: Limit | None = None
+    refuses_cards: bool = False
+    long_numbers: frozenset[str] = frozenset()
 
 
 class Routes:
     """A set of lean routes. `limit`: the rate limit of those that name none; None: the front's default."""
 
-    def __init__(self, tag: str = "", limit: Limit | None = None) -> None:
+    def __init__(self, tag: str = "", limit: Limit | None = None, refuses_cards: bool = False) -> None:
         self.routes: list[Route] = []
         self._tag = tag
         self._limit = limit
+        self._refuses_cards = refuses_cards
 
     def _declare(self, method: Method, path: str, **declared: Any) -> Callable[[Handler], Handler]:
         declared.setdefault("tag", self._tag)
         declared.setdefault("limit", self._limit)
+        declared.setdefault("refuses_cards", self._refuses_cards)
 
         def keep(handler: Handler) -> Handler:
             self.routes.append(Route(method, path, handler, Declared(**declared)))

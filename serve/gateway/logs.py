@@ -9,7 +9,7 @@ from typing import Any, cast
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from serve.gateway import request_ids
+from serve.gateway import card_numbers, request_ids
 
 _SECRET_NAMES = re.compile(
     r"authorization|password|secret|token|cookie|api_?key|private_?key|credential", re.IGNORECASE
@@ -20,7 +20,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, str):
-        return _SECRET_TEXTS.sub("[redacted]", value)
+        return card_numbers.masked(_SECRET_TEXTS.sub("[redacted]", value))
     if isinstance(value, dict):
         return {k: "[redacted]" if _SECRET_NAMES.search(str(k)) else _redacted(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

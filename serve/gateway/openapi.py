@@ -58,6 +58,8 @@ def problem_codes(route: Route) -> dict[int, list[str]]:
     codes += ["service_unavailable", "body_too_large"]
     if route.has_body:
         codes += ["malformed_json", "invalid_request", "body_too_large", "body_too_slow", "unsupported_media_type"]
+        if declared.refuses_cards:
+            codes.append("card_number_not_accepted")
     if declared.query is not None or declared.params:
         codes.append("invalid_request")
     if declared.access != "anyone":

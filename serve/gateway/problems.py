@@ -28,6 +28,7 @@ CODES: dict[str, Code] = {
     "bad_idempotency_key": Code(400, "Unusable Idempotency-Key"),
     "bad_request": Code(400, "Bad request"),
     "invalid_request": Code(422, "The request does not fit its description"),
+    "card_number_not_accepted": Code(422, "Card numbers are not taken here"),
     "body_too_large": Code(413, "The body is too large"),
     "body_too_slow": Code(408, "The body did not arrive in time"),
     "unsupported_media_type": Code(415, "The body must be application/json"),

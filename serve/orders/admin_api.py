@@ -3,12 +3,15 @@
 from typing import Any
 
 from actors.order import COMMANDS, Deliver, Pack, Ship
-from serve.gateway.lean import Handler, Request, Response, Routes, json
+from serve.gateway.lean import Handler, Request, Response, Routes, empty, json
+from serve.orders.carriers import page_of
 from serve.orders.schemas import (
-    AdminOrdersQuery,
     CorrectStock,
+    NewShipment,
+    NewStep,
     OrderBody,
     OrderPage,
+    OrdersQuery,
     ReceiveStock,
     RefundOrder,
     ShipOrder,
@@ -18,10 +21,12 @@ from serve.orders.service import Orders
 from serve.orders.stock import Stock
 
 KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothing is done twice."}
+# A parcel's number may be as long as a card's, and is none.
+TRACKING = frozenset({"tracking"})
 
 
 def admin_order_routes(orders: Orders, stock: Stock) -> Routes:
-    routes = Routes(tag="staff: orders and stock")
+    routes = Routes(tag="staff: orders and stock", refuses_cards=True)
     _add_reading(routes, orders)
     _add_fulfilment(routes, orders)
     _add_stock(routes, stock)
@@ -33,13 +38,12 @@ def _add_reading(routes: Routes, orders: Orders) -> None:
         "/api/admin/orders",
         summary="Everybody's orders, newest first",
         access="staff",
-        query=AdminOrdersQuery,
+        query=OrdersQuery,
         answers={200: OrderPage},
         problems=("bad_cursor",),
     )
     async def all_orders(request: Request) -> Response:
-        query: AdminOrdersQuery = request.query
-        return json(await orders.all(query.status, query.cursor, query.limit))
+        return json(await orders.all(request.query))
 
     @routes.get(
         "/api/admin/orders/{id}",
@@ -50,6 +54,17 @@ def _add_reading(routes: Routes, orders: Orders) -> None:
     )
     async def one(request: Request) -> Response:
         return json(await orders.for_staff(request.principal, request.params["id"]))
+
+    @routes.post(
+        "/api/admin/orders/{id}/access/revoke",
+        summary="No mailed link opens the order any more",
+        access="staff",
+        answers={204: None},
+        problems=("not_found",),
+    )
+    async def revoke(request: Request) -> Response:
+        await orders.revoke_access(request.principal, request.params["id"])
+        return empty()
 
 
 def _add_fulfilment(routes: Routes, orders: Orders) -> None:
@@ -71,26 +86,67 @@ def _add_fulfilment(routes: Routes, orders: Orders) -> None:
 
     @routes.post(
         "/api/admin/orders/{id}/ship",
-        summary="The order is on its way",
+        summary="The order is on its way, all that has yet to leave in one parcel",
         body=ShipOrder,
+        long_numbers=TRACKING,
         example={"carrier": "DHL", "tracking": "JD014600006281230701"},
         **declared,
     )
     async def ship(request: Request) -> Response:
         sent: ShipOrder = request.body
-        return json(await orders.carry_out(request.params["id"], Ship(sent.carrier, sent.tracking), request))
+        command = Ship(sent.carrier, sent.tracking, page_of(sent.carrier, sent.tracking))
+        return json(await orders.carry_out(request.params["id"], command, request))
 
+    _add_shipments(routes, orders)
     refunds = ("bad_refund_lines", "bad_amount", "refund_too_large", "too_many_refunds")
 
     @routes.post(
         "/api/admin/orders/{id}/refunds",
-        summary="Pay money back, and put units back in stock",
+        summary="Pay money back, in part or whole, and put units back in stock or not",
+        description="Several may follow each other, up to what was paid. `lines` as units by SKU are all put back.",
         body=RefundOrder,
-        example={"lines": {"MUG-1": 1}, "reason": "broken on arrival"},
+        example={"lines": [{"sku": "MUG-1", "quantity": 1, "restock": False}], "reason": "broken on arrival"},
         **{**declared, "problems": (*declared["problems"], *refunds)},
     )
     async def refund(request: Request) -> Response:
         return json(await orders.refund(request.params["id"], request.body, request))
+
+
+def _add_shipments(routes: Routes, orders: Orders) -> None:
+    @routes.post(
+        "/api/admin/orders/{id}/shipments",
+        summary="A parcel is on its way",
+        description="The order is shipped once all of it has left. Without `lines`: all that has yet to leave.",
+        access="staff",
+        body=NewShipment,
+        headers=KEY,
+        answers={201: OrderBody},
+        problems=("not_found", "wrong_status", "bad_shipment_lines", "too_many_shipments"),
+        long_numbers=TRACKING,
+        example={
+            "carrier": "DHL",
+            "tracking": "JD014600006281230701",
+            "lines": {"MUG-1": 2},
+            "expected_on": "2026-03-04",
+        },
+    )
+    async def add(request: Request) -> Response:
+        return json(await orders.add_shipment(request.params["id"], request.body, request), 201)
+
+    @routes.post(
+        "/api/admin/orders/{id}/shipments/{shipment}/steps",
+        summary="News of a parcel",
+        description="The order is delivered once all of its parcels are.",
+        access="staff",
+        body=NewStep,
+        headers=KEY,
+        answers={200: OrderBody},
+        problems=("not_found", "no_such_shipment", "too_many_steps", "bad_time"),
+        example={"step": "out_for_delivery"},
+    )
+    async def note(request: Request) -> Response:
+        params = request.params
+        return json(await orders.note_shipment(params["id"], params["shipment"], request.body, request))
 
 
 def _add_stock(routes: Routes, stock: Stock) -> None:

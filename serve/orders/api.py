@@ -1,13 +1,16 @@
 """The orders' routes for shoppers: checking out, looking, following, cancelling, paying. All are lean."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
 
 from actors.runtime.ports import Entities
-from serve.gateway.lean import Event, Request, Response, Routes, events, json
+from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
 from serve.gateway.problems import Problem
-from serve.orders.bodies import receipt_text
 from serve.orders.following import last_seen, steps
+from serve.orders.receipts import receipt_html, receipt_text
 from serve.orders.schemas import (
+    AccessQuery,
     OrderBody,
     OrderPage,
     OrdersQuery,
@@ -21,8 +24,11 @@ from serve.orders.waiters import Waiters
 
 KEY = {"Idempotency-Key": "The same key again is the same order: it is answered as it is by then."}
 PREFER = {"Prefer": "`respond-async`: do not wait for the order to settle."}
+ACCESS = {"X-Order-Access": "The same as `access`, where an address is not the place for it."}
 RETRY_SECONDS = "1"
+_OPENED = "For its owner, and with `access` for whoever has the link that was mailed."
 _NO_STORE = {"Cache-Control": "no-store"}
+_PRIVATE = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
 _ORDER = {
     "address": {
         "name": "Ada Byron",
@@ -40,9 +46,10 @@ _ORDER = {
 
 def order_routes(orders: Orders, entities: Entities, streams: Waiters) -> Routes:
     """All routes of orders for shoppers. `streams` bounds how many are followed at once."""
-    routes = Routes(tag="orders")
+    routes = Routes(tag="orders", refuses_cards=True)
     _add_checkout(routes, orders)
     _add_reading(routes, orders)
+    _add_receipts(routes, orders)
     _add_events(routes, orders, entities, streams)
     _add_changes(routes, orders)
     return routes
@@ -87,47 +94,102 @@ def _add_reading(routes: Routes, orders: Orders) -> None:
     @routes.get(
         "/api/orders",
         summary="The caller's orders, newest first",
-        description="Send `next` as `cursor` until it is null. A new order may take a moment to be listed.",
+        description="Send `next` as `cursor` until it is null. A new order may take a moment to be listed. "
+        "`from` and before `to`: when it was placed; `q`: the beginning of its id, or a SKU that it has.",
         access="shopper",
         query=OrdersQuery,
         answers={200: OrderPage},
         problems=("bad_cursor",),
     )
     async def mine(request: Request) -> Response:
-        query: OrdersQuery = request.query
-        return json(await orders.mine(request.principal, query.cursor, query.limit), headers=_NO_STORE)
+        return json(await orders.mine(request.principal, request.query), headers=_NO_STORE)
 
     @routes.get(
-        "/api/orders/{id}", summary="An order", access="shopper", answers={200: OrderBody}, problems=("not_found",)
+        "/api/orders/{id}",
+        summary="An order",
+        description=_OPENED,
+        query=AccessQuery,
+        headers=ACCESS,
+        answers={200: OrderBody},
+        problems=("not_authenticated", "not_found"),
     )
     async def one(request: Request) -> Response:
-        return json(await orders.get(request.principal, request.params["id"]), headers=_NO_STORE)
+        order = await orders.get(request.principal, request.params["id"], _access(request))
+        return json(order, headers=_NO_STORE)
 
     @routes.get(
         "/api/orders/{id}/tracking",
         summary="Where an order is",
-        access="shopper",
+        description=_OPENED,
+        query=AccessQuery,
+        headers=ACCESS,
         answers={200: Tracking},
-        problems=("not_found",),
+        problems=("not_authenticated", "not_found"),
     )
     async def tracking(request: Request) -> Response:
-        order = await orders.get(request.principal, request.params["id"])
-        return json(Tracking(order.id, order.status, order.shipments, order.history), headers=_NO_STORE)
+        order = await orders.get(request.principal, request.params["id"], _access(request))
+        body = Tracking(order.id, order.status, order.shipments, order.history, order.partially_shipped)
+        return json(body, headers=_NO_STORE)
 
+
+def _add_receipts(routes: Routes, orders: Orders) -> None:
     @routes.get(
         "/api/orders/{id}/receipt",
         summary="The receipt of a confirmed order",
-        access="shopper",
-        headers={"Accept": "`text/plain` for a text to print; else JSON."},
+        description=_OPENED,
+        query=AccessQuery,
+        headers={**ACCESS, "Accept": "`text/html` for a page to print, `text/plain` for a text; else JSON."},
         answers={200: Receipt},
-        problems=("not_found", "no_receipt"),
+        problems=("not_authenticated", "not_found", "no_receipt"),
     )
     async def receipt(request: Request) -> Response:
-        found = await orders.receipt(request.principal, request.params["id"])
-        if not (request.header("accept") or "").startswith("text/plain"):
-            return json(found, headers=_NO_STORE)
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+        found = await orders.receipt(request.principal, request.params["id"], _access(request))
+        wanted = best_of(request.header("accept"), ("application/json", "text/html", "text/plain"))
+        if wanted == "text/html":
+            return await _page(found)
+        if wanted == "application/json":
+            return json(found, headers={**_NO_STORE, "Vary": "Accept"})
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE]
         return Response(200, receipt_text(found).encode(), headers)
+
+    @routes.get(
+        "/api/orders/{id}/receipt.html",
+        summary="The receipt as a page to print",
+        description=_OPENED,
+        query=AccessQuery,
+        headers=ACCESS,
+        answers={200: None},
+        problems=("not_authenticated", "not_found", "no_receipt"),
+    )
+    async def page(request: Request) -> Response:
+        return await _page(await orders.receipt(request.principal, request.params["id"], _access(request)))
+
+
+async def _page(receipt: Receipt) -> Response:
+    html = await asyncio.to_thread(receipt_html, receipt)
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+        # The address of the page may have the secret that opens it.
+        (b"referrer-policy", b"no-referrer"),
+        *_PRIVATE,
+    ]
+    return Response(200, html.encode(), headers)
+
+
+def _access(request: Request) -> str | None:
+    query: AccessQuery = request.query
+    return query.access or request.header("x-order-access")
+
+
+def best_of(accept: str | None, offered: Sequence[str]) -> str:
+    """Of what is offered, best first, what an Accept header likes best; the first if it says nothing of them."""
+    likes: dict[str, float] = {}
+    for part in (accept or "").lower().split(","):
+        kind, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+        likes[kind] = float(quality) if re.fullmatch(r"[01](\.[0-9]{0,3})?", quality) else 0.0
+    return max(offered, key=lambda one: likes.get(one, likes.get(f"{one.partition('/')[0]}/*", likes.get("*/*", 0.0))))
 
 
 def _add_events(routes: Routes, orders: Orders, entities: Entities, streams: Waiters) -> None:
@@ -135,14 +197,14 @@ def _add_events(routes: Routes, orders: Orders, entities: Entities, streams: Wai
         "/api/orders/{id}/events",
         summary="An order's steps as they happen",
         description="Server-sent events: `step` for each line of the history, with its number as id, and `end` once "
-        "nothing more will happen: close the connection then.",
-        access="shopper",
-        headers={"Last-Event-ID": "Steps up to this one are left out."},
+        f"nothing more will happen: close the connection then. {_OPENED}",
+        query=AccessQuery,
+        headers={**ACCESS, "Last-Event-ID": "Steps up to this one are left out."},
         streams=True,
-        problems=("not_found", "overloaded"),
+        problems=("not_authenticated", "not_found", "overloaded"),
     )
     async def follow(request: Request) -> Response:
-        view, version = await orders.view(request.principal, request.params["id"])
+        view, version = await orders.view(request.principal, request.params["id"], _access(request))
         seen = last_seen(request.header("last-event-id"))
         if streams.waiting >= streams.limit:
             raise Problem("overloaded", "Too many orders are followed here.", headers={"Retry-After": "5"})
@@ -156,6 +218,17 @@ def _add_events(routes: Routes, orders: Orders, entities: Entities, streams: Wai
 
 
 def _add_changes(routes: Routes, orders: Orders) -> None:
+    @routes.post(
+        "/api/orders/{id}/access/revoke",
+        summary="No mailed link opens the order any more",
+        access="shopper",
+        answers={204: None},
+        problems=("not_found",),
+    )
+    async def revoke(request: Request) -> Response:
+        await orders.revoke_access(request.principal, request.params["id"])
+        return empty()
+
     @routes.post(
         "/api/orders/{id}/cancel",
         summary="Cancel an order that is not packed yet",

@@ -1,16 +1,28 @@
-"""Orders as readers get them: bodies, and receipts as text."""
-
-from datetime import UTC, datetime
+"""Orders as readers get them."""
 
 from msgspec import UNSET, UnsetType
 
-from actors.order import OrderView
+from actors.order import OrderView, RefundRow, Shipment, Step
 from actors.pricing import Line, Terms, Totals
-from serve.orders.schemas import Address, Contact, OrderBody, OrderLine, Receipt, RefundBody
+from serve.orders.schemas import Contact, HistoryStep, OrderBody, OrderLine, RefundBody, ShipmentBody
 
-_NO_RECEIPT = ("none", "placed", "reserved", "rejected")
-_WITHOUT_CENTS = frozenset({"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF"})
-_WIDTH = 64
+_WHO = {
+    "placed": "customer",
+    "method_chosen": "customer",
+    "packed": "staff",
+    "shipment_added": "staff",
+    "shipped": "staff",
+    "delivered": "staff",
+    "refund_requested": "staff",
+    "reserved": "stock",
+    "rejected": "stock",
+    "paid": "payment",
+    "refunded": "payment",
+    "refund_failed": "payment",
+}
+"""Who brings a step about where the order does not say; all others are the shop's doing, or the payment's."""
+
+_REASONS = {"payment_closed": "payment", "deadline": "shop", "wrong_amount": "shop"}
 
 
 def order_body(
@@ -20,6 +32,7 @@ def order_body(
     owner: str | UnsetType = UNSET,
     contact: Contact | UnsetType | None = UNSET,
 ) -> OrderBody:
+    """With `owner`, for the staff."""
     return OrderBody(
         id=view.id,
         version=version,
@@ -27,7 +40,7 @@ def order_body(
         payment_status=view.payment_status,
         closing=view.closing,
         currency=view.currency,
-        lines=_lines(view.lines),
+        lines=order_lines(view.lines),
         totals=view.totals or Totals(0, 0, 0, 0),
         shipping_method=view.terms.shipping.method if view.terms is not None else "",
         payment_method=view.method,
@@ -35,9 +48,10 @@ def order_body(
         payment_failure=view.failure or None,
         placed_at=view.placed_at,
         deadline_at=view.deadline_at,
-        history=list(view.history),
-        shipments=list(view.shipments),
-        refunds=[RefundBody(refund.id, refund.amount, refund.status) for refund in view.refunds],
+        history=history_of(view),
+        shipments=shipments_of(view),
+        partially_shipped=view.partially_shipped,
+        refunds=[_refund(refund, owner is not UNSET) for refund in view.refunds],
         out_of_stock=list(view.out_of_stock),
         owner=owner,
         contact=contact,
@@ -49,69 +63,41 @@ def pending_body(order_id: str, terms: Terms) -> OrderBody:
     return order_body(OrderView(order_id, "placed", "none", terms=terms, currency=terms.currency), 0)
 
 
-def receipt_of(view: OrderView, contact: Contact | None) -> Receipt | None:
-    """None as long as the order is not confirmed; a cancelled one has a receipt if it was paid."""
-    if view.status in _NO_RECEIPT or (view.status == "cancelled" and not view.paid) or view.terms is None:
-        return None
-    return Receipt(
-        order_id=view.id,
-        placed_at=view.placed_at,
-        currency=view.currency,
-        lines=_lines(view.lines),
-        totals=view.totals or Totals(0, 0, 0, 0),
-        tax_rate_bp=view.terms.tax_rate_bp,
-        prices_include_tax=view.terms.prices_include_tax,
-        shipping=view.terms.shipping.label,
-        payment_method=view.method,
-        paid=view.paid,
-        refunded=view.refunded,
-        contact=contact,
+def order_lines(lines: tuple[Line, ...]) -> list[OrderLine]:
+    return [OrderLine(line.sku, line.name, line.quantity, line.unit_price, line.total) for line in lines]
+
+
+def history_of(view: OrderView) -> list[HistoryStep]:
+    return [history_step(step) for step in view.history]
+
+
+def history_step(step: Step) -> HistoryStep:
+    known = _WHO.get(step.step, "payment" if step.step.startswith("payment_") else "shop")
+    who = _REASONS.get(step.who, step.who) or known
+    return HistoryStep(step.at, step.step, who, f"order.step.{step.step}", step.about)
+
+
+def shipments_of(view: OrderView) -> list[ShipmentBody]:
+    return [_shipment(number, shipment, view) for number, shipment in enumerate(view.shipments, 1)]
+
+
+def _shipment(number: int, shipment: Shipment, view: OrderView) -> ShipmentBody:
+    lines = shipment.lines
+    if not shipment.id:  # from before there could be several
+        lines = {}
+        for line in view.lines:
+            lines[line.sku] = lines.get(line.sku, 0) + line.quantity
+    return ShipmentBody(
+        id=shipment.id or str(number),
+        carrier=shipment.carrier,
+        tracking=shipment.tracking,
+        url=shipment.url or None,
+        expected_on=shipment.expected_on or None,
+        status=shipment.status,
+        lines=lines,
+        steps=list(shipment.steps),
     )
 
 
-def receipt_text(receipt: Receipt) -> str:
-    """The receipt as plain text, for mail and print."""
-    placed = datetime.fromtimestamp(receipt.placed_at / 1_000, UTC)
-    head = [f"Receipt for order {receipt.order_id}", f"Placed on {placed:%Y-%m-%d %H:%M} UTC", ""]
-    if receipt.contact is not None:
-        head += [*_address(receipt.contact.address), ""]
-    rows = [
-        _row(f"{line.quantity} x {line.name} at {_plain(line.unit_price, receipt)}", line.total, receipt)
-        for line in receipt.lines
-    ]
-    included = "of which tax" if receipt.prices_include_tax else "Tax"
-    sums = [
-        _row("Goods", receipt.totals.subtotal, receipt),
-        _row(f"Shipping ({receipt.shipping})", receipt.totals.shipping, receipt),
-        _row(f"{included} ({receipt.tax_rate_bp / 100:g} %)", receipt.totals.tax, receipt),
-        _row("Total", receipt.totals.total, receipt),
-        _row(f"Paid ({receipt.payment_method.replace('_', ' ')})", receipt.paid, receipt),
-    ]
-    if receipt.refunded:
-        sums.append(_row("Refunded", receipt.refunded, receipt))
-    return "\n".join([*head, *rows, "-" * _WIDTH, *sums, ""])
-
-
-def money(amount: int, currency: str) -> str:
-    """12.34 EUR; 1234 JPY."""
-    if currency in _WITHOUT_CENTS:
-        return f"{amount} {currency}"
-    return f"{amount // 100}.{amount % 100:02d} {currency}"
-
-
-def _plain(amount: int, receipt: Receipt) -> str:
-    return money(amount, receipt.currency)
-
-
-def _row(label: str, amount: int, receipt: Receipt) -> str:
-    shown = _plain(amount, receipt)
-    return f"{label[: _WIDTH - len(shown) - 1]:<{_WIDTH - len(shown)}}{shown}"
-
-
-def _address(address: Address) -> list[str]:
-    lines = [address.name, address.line1, address.line2 or "", f"{address.postal_code} {address.city}", address.country]
-    return [line for line in lines if line]
-
-
-def _lines(lines: tuple[Line, ...]) -> list[OrderLine]:
-    return [OrderLine(line.sku, line.name, line.quantity, line.unit_price, line.total) for line in lines]
+def _refund(row: RefundRow, for_staff: bool) -> RefundBody:
+    return RefundBody(row.id, row.amount, row.status, row.reason if for_staff else UNSET)

@@ -21,6 +21,10 @@ declare("bad_refund_lines", 422, "The order does not have these units")
 declare("bad_amount", 422, "Unusable amount")
 declare("refund_too_large", 422, "More than is left of the payment")
 declare("too_many_refunds", 409, "Too many refunds")
+declare("bad_shipment_lines", 422, "So much is not waiting to be shipped")
+declare("no_such_shipment", 404, "No such shipment")
+declare("too_many_shipments", 409, "Too many shipments")
+declare("too_many_steps", 409, "Too many steps")
 declare("bad_cursor", 400, "The cursor is not of this list")
 
 

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import msgspec
+
 from actors.order import OrderView
 from actors.runtime.ports import Entities, Overloaded, Unavailable
 from serve.gateway import clock
 from serve.gateway.lean import Event
+from serve.orders.bodies import history_step
 
 HEARTBEAT_SECONDS = 15.0
 LONGEST_SECONDS = 900.0
@@ -45,7 +48,7 @@ async def steps(
     while True:
         for number, step in enumerate(view.history[seen:], seen + 1):
             state = {"status": view.status, "payment_status": view.payment_status, "version": version}
-            yield Event("step", {"at": step.at, "step": step.step, **state}, str(number))
+            yield Event("step", {**msgspec.to_builtins(history_step(step)), **state}, str(number))
         seen = max(seen, len(view.history))
         if is_final(view):
             yield Event("end", {"status": view.status, "payment_status": view.payment_status})

@@ -1,11 +1,13 @@
 """What the orders' routes take and give. Money is in minor units of `currency`, times are UTC milliseconds."""
 
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from actors.order import NextAction, PaymentStatus, Shipment, Status, Step
+from actors.order import NextAction, PaymentStatus, ShipmentStep, Status
+from actors.order_shipments import ShipmentStepName
 from actors.pricing import MAX_AMOUNT, MAX_QUANTITY, Totals
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -53,14 +55,71 @@ class ShipOrder(msgspec.Struct, frozen=True):
     tracking: Text
 
 
+Units = Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]
+Sku = Annotated[str, Meta(min_length=1, max_length=64)]
+UnitsBySku = Annotated[dict[Sku, Units], Meta(max_length=1_000)]
+
+
+class NewShipment(msgspec.Struct, frozen=True):
+    """A parcel with `lines` (units by SKU; none: all that has yet to leave). `url`: where the carrier shows it; for
+    well-known carriers it need not be given."""
+
+    carrier: Text
+    tracking: Text
+    lines: UnitsBySku = {}
+    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^\s<>\"]+$")] | None = None
+    expected_on: date | None = None
+
+
+Moment = Annotated[int, Meta(ge=0, le=2**53, description="UTC, milliseconds")]
+StepCode = Annotated[str, Meta(max_length=40, pattern="^[A-Za-z0-9_.-]*$", description="The carrier's word for it")]
+
+
+class NewStep(msgspec.Struct, frozen=True):
+    """News of a parcel. `at`: when it happened; now, if it is not said."""
+
+    step: ShipmentStepName
+    at: Moment | None = None
+    code: StepCode = ""
+
+
+class CarrierEvent(msgspec.Struct, frozen=True):
+    """`id` is the carrier's, the same in every copy."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    tracking: Text
+    step: ShipmentStepName
+    at: Moment
+    code: StepCode = ""
+
+
+class RefundLine(msgspec.Struct, frozen=True):
+    """Units paid back; with `restock` they are put back in stock."""
+
+    sku: Sku
+    quantity: Units
+    restock: bool = True
+
+
 class RefundOrder(msgspec.Struct, frozen=True):
-    """Without `amount`: what `lines` cost, or all that is left if there are none. `lines`: units put back, by SKU."""
+    """Without `amount`: what `lines` cost, or all that is left if there are none.
+
+    `lines` as units by SKU are all put back in stock; as a list, each says whether it is.
+    """
 
     reason: Text
     amount: Annotated[int, Meta(ge=1, le=2**53)] | None = None
-    lines: Annotated[
-        dict[Annotated[str, Meta(max_length=64)], Annotated[int, Meta(ge=1, le=MAX_QUANTITY)]], Meta(max_length=1_000)
-    ] = {}
+    lines: UnitsBySku | Annotated[list[RefundLine], Meta(max_length=1_000)] = {}
+
+    def units(self, *, restock: bool) -> dict[str, int]:
+        """By SKU: those that are put back in stock, or those that are not."""
+        if isinstance(self.lines, dict):
+            return dict(self.lines) if restock else {}
+        found: dict[str, int] = {}
+        for line in self.lines:
+            if line.restock is restock:
+                found[line.sku] = found.get(line.sku, 0) + line.quantity
+        return found
 
 
 class ReceiveStock(msgspec.Struct, frozen=True):
@@ -79,14 +138,19 @@ Cursor = Annotated[str, Meta(max_length=200, description="`next` of the page bef
 
 
 class OrdersQuery(msgspec.Struct, frozen=True):
-    limit: Limit = 20
-    cursor: Cursor | None = None
+    """`from` and before `to`: when the order was placed. `q`: the beginning of its id, or a SKU that it has."""
 
-
-class AdminOrdersQuery(msgspec.Struct, frozen=True):
     limit: Limit = 20
     cursor: Cursor | None = None
     status: Status | None = None
+    payment_status: PaymentStatus | None = None
+    since: Moment | None = msgspec.field(default=None, name="from")
+    until: Moment | None = msgspec.field(default=None, name="to")
+    q: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+class AccessQuery(msgspec.Struct, frozen=True):
+    access: Annotated[str, Meta(max_length=100, description="From the link in a mail: opens this order")] | None = None
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -98,9 +162,38 @@ class OrderLine(msgspec.Struct, frozen=True):
 
 
 class RefundBody(msgspec.Struct, frozen=True):
+    """Staff also see the `reason`."""
+
     id: str
     amount: int
     status: Literal["requested", "refunded", "failed"]
+    reason: str | UnsetType = UNSET
+
+
+class HistoryStep(msgspec.Struct, frozen=True):
+    """`who`: customer, staff, shop, stock, payment or carrier. `text`: the key of a text that tells it.
+
+    `about`: the shipment's id, if it is about one.
+    """
+
+    at: int
+    step: str
+    who: str
+    text: str
+    about: str = ""
+
+
+class ShipmentBody(msgspec.Struct, frozen=True):
+    """`status`: the last of its steps, or delivered. `lines`: its units by SKU. `expected_on`: an ISO date."""
+
+    id: str
+    carrier: str
+    tracking: str
+    url: str | None
+    expected_on: str | None
+    status: ShipmentStepName
+    lines: dict[str, int]
+    steps: list[ShipmentStep]
 
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,8 +205,8 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OrderBody(msgspec.Struct, frozen=True):
-    """`next_action`: where the shopper must go to pay. `closing`: the payment is being called off. Staff also see
-    `owner` and `contact`."""
+    """`next_action`: where the shopper must go to pay. `closing`: the payment is being called off.
+    `partially_shipped`: some of it has left. Staff also see `owner` and `contact`."""
 
     id: str
     version: int
@@ -129,8 +222,9 @@ class OrderBody(msgspec.Struct, frozen=True):
     payment_failure: str | None
     placed_at: int
     deadline_at: int | None
-    history: list[Step]
-    shipments: list[Shipment]
+    history: list[HistoryStep]
+    shipments: list[ShipmentBody]
+    partially_shipped: bool
     refunds: list[RefundBody]
     out_of_stock: list[str]
     owner: str | UnsetType = UNSET
@@ -143,6 +237,7 @@ class OrderSummary(msgspec.Struct, frozen=True):
     status: str
     total: int
     currency: str
+    payment_status: str = "none"
 
 
 class OrderPage(msgspec.Struct, frozen=True):
@@ -155,12 +250,38 @@ class OrderPage(msgspec.Struct, frozen=True):
 class Tracking(msgspec.Struct, frozen=True):
     id: str
     status: Status
-    shipments: list[Shipment]
-    history: list[Step]
+    shipments: list[ShipmentBody]
+    history: list[HistoryStep]
+    partially_shipped: bool
+
+
+class TaxLine(msgspec.Struct, frozen=True):
+    """What is taxed at one rate: `gross` is `net` and `tax`."""
+
+    rate_bp: int
+    net: int
+    tax: int
+    gross: int
+
+
+class PaidBy(msgspec.Struct, frozen=True):
+    """`brand` and `last4` are a card's, if the payment gateway told."""
+
+    method: str
+    brand: str | None
+    last4: str | None
+
+
+class Seller(msgspec.Struct, frozen=True):
+    """Who sells, as the settings say: `address` line by line, `tax_id` perhaps empty."""
+
+    name: str = "Troupe"
+    address: list[str] = []
+    tax_id: str = ""
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """`contact` is null once it has been erased."""
+    """`contact` is null once it has been erased. `issued_at`: when the order was confirmed."""
 
     order_id: str
     placed_at: int
@@ -174,6 +295,11 @@ class Receipt(msgspec.Struct, frozen=True):
     paid: int
     refunded: int
     contact: Contact | None
+    number: str
+    issued_at: int
+    tax_lines: list[TaxLine]
+    payment: PaidBy
+    seller: Seller
 
 
 class StockBody(msgspec.Struct, frozen=True):

@@ -1,26 +1,53 @@
 """Orders: checking out, asking how an order stands, and what its owner and the staff may do with it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
+import msgspec
 import uuid_utils
 
 from actors.cart import CheckedOut, CheckOut, PricesNeeded
-from actors.decision import Message, Refused
-from actors.order import COMMANDS, Cancel, OrderView, PayAgain, Refund
-from actors.pricing import Price, Terms
+from actors.decision import Refused
+from actors.order import (
+    CASH_ON_DELIVERY,
+    COMMANDS,
+    AddShipment,
+    Cancel,
+    NoteShipment,
+    OrderView,
+    PayAgain,
+    Refund,
+)
+from actors.payment import PaymentView
+from actors.pricing import Line, Price, Terms, totals
 from actors.runtime.ports import Answer, Entities, KeyReused, Overloaded, Unavailable
+from serve.carts.schemas import CartBody
 from serve.carts.seen import SeenSkus
 from serve.carts.service import Key, Prices
 from serve.carts.terms import ShopTerms
 from serve.gateway import clock
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem, invalid, refused
-from serve.orders.bodies import order_body, pending_body, receipt_of
+from serve.orders.bodies import order_body, pending_body
+from serve.orders.carriers import check_time, page_of
 from serve.orders.checks import about_order, check_payment, checked_email, not_found, place_of, refused_order
-from serve.orders.schemas import Contact, OrderBody, OrderPage, Payment, PlaceOrder, Receipt, RefundOrder
-from serve.orders.store import OrderStore
+from serve.orders.receipts import receipt_of
+from serve.orders.schemas import (
+    Contact,
+    NewShipment,
+    NewStep,
+    OrderBody,
+    OrderPage,
+    OrdersQuery,
+    Payment,
+    PlaceOrder,
+    Receipt,
+    RefundOrder,
+    Seller,
+)
+from serve.orders.store import Filters, OrderStore
 from serve.orders.waiters import Waiters
 
 READ_SECONDS = 3.0
@@ -58,7 +85,10 @@ def is_settled(view: OrderView) -> bool:
 
 
 class Orders:
-    """Each method raises Problem, Overloaded, Unavailable or KeyReused. Orders of others are `not_found`."""
+    """Each method raises Problem, Overloaded, Unavailable or KeyReused. Orders of others are `not_found`.
+
+    `show_cart` gives the caller's cart as it is, to be shown when its total is not the expected one.
+    """
 
     def __init__(
         self,
@@ -71,6 +101,8 @@ class Orders:
         *,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 (immutable)
         now: Callable[[], int] = clock.now_ms,
+        show_cart: Callable[[Principal], Awaitable[CartBody]] | None = None,
+        seller: Seller = Seller(),  # noqa: B008 (immutable)
     ) -> None:
         self._entities = entities
         self._store = store
@@ -80,6 +112,8 @@ class Orders:
         self._waiters = waiters
         self._deadlines = deadlines
         self._now = now
+        self._show_cart = show_cart
+        self._seller = seller
 
     # Checking out
 
@@ -105,7 +139,7 @@ class Orders:
         reply = answer.reply
         if isinstance(reply, Refused):
             await self._store.drop_contact(contact_id)
-            raise about_order(refused(reply), reply.about.get("order_id"))
+            raise about_order(await self._explained(refused(reply), principal, terms), reply.about.get("order_id"))
         if isinstance(reply, CheckedOut):
             return await self._accepted(reply.order_id, order_id, contact_id, terms)
         assert isinstance(reply, OrderView)
@@ -114,6 +148,18 @@ class Orders:
         if answer.version == 0:
             return Outcome(pending_body(reply.id, terms), False)
         return settled_outcome(reply, answer.version)
+
+    async def _explained(self, problem: Problem, principal: Principal, terms: Terms) -> Problem:
+        """With what the caller needs to go on: the new cart, under the terms asked for, or the order under way."""
+        about = problem.about.get("about", {})
+        if problem.code == "total_changed" and self._show_cart is not None:
+            cart = await self._show_cart(principal)
+            sold = [Line(one.id, one.sku, one.name, one.quantity, one.unit_price) for one in cart.lines if not one.gone]
+            problem.about["about"] = {**about, "cart": msgspec.structs.replace(cart, totals=totals(sold, terms))}
+        elif problem.code == "nothing_to_check_out" and about.get("order_id") is not None:
+            order = await self.get(principal, about["order_id"])
+            problem.about["about"] = {**about, "order": order}
+        return problem
 
     def _check_out(
         self, principal: Principal, wanted: PlaceOrder, terms: Terms, order_id: str, contact_id: str
@@ -163,12 +209,14 @@ class Orders:
 
     # Reading
 
-    async def get(self, principal: Principal, order_id: str) -> OrderBody:
-        view, version = await self.view(principal, order_id)
+    async def get(self, principal: Principal, order_id: str, access: str | None = None) -> OrderBody:
+        view, version = await self.view(principal, order_id, access)
         return order_body(view, version)
 
-    async def view(self, principal: Principal, order_id: str) -> tuple[OrderView, int]:
-        """The order and its version, for its owner and the staff."""
+    async def view(self, principal: Principal, order_id: str, access: str | None = None) -> tuple[OrderView, int]:
+        """The order and its version, for its owner, the staff, and who knows its `access` token."""
+        if access is None and principal.kind == "anonymous":
+            raise Problem("not_authenticated", "Send a token: Authorization: Bearer ..., or the one of the link.")
         answer = await self._entities.read("order", order_id, seconds=READ_SECONDS)
         view = answer.reply
         assert isinstance(view, OrderView)
@@ -180,20 +228,35 @@ class Orders:
                 raise not_found()
             owners = {kept.owner}
             view = OrderView(order_id, "placed", "none", owner=kept.owner, currency=self._terms.currency)
-        if owner_of(principal) not in owners and not principal.is_staff:
+        if principal.is_staff or owner_of(principal) in owners - {""}:
+            return view, answer.version
+        if access is None or not await self._store.opens(order_id, access):
             raise not_found()
         return view, answer.version
 
-    async def mine(self, principal: Principal, cursor: str | None, limit: int) -> OrderPage:
-        return await self._page(owner_of(principal), None, cursor, limit)
+    async def access_link(self, order_id: str) -> str | None:
+        """The path, with the secret in it, that opens an order to whom it is mailed; None once it was revoked."""
+        kept = await self._store.contact_of_order(order_id)
+        token = None if kept is None else await self._store.access_token(kept.id)
+        return None if token is None else f"/api/orders/{quote(order_id, safe='')}?access={token}"
 
-    async def all(self, status: str | None, cursor: str | None, limit: int) -> OrderPage:
+    async def revoke_access(self, principal: Principal, order_id: str) -> None:
+        """No link opens the order any more; for its owner and the staff."""
+        await self.view(principal, order_id)
+        await self._store.revoke_access(order_id)
+
+    async def mine(self, principal: Principal, query: OrdersQuery) -> OrderPage:
+        return await self._page(owner_of(principal), query)
+
+    async def all(self, query: OrdersQuery) -> OrderPage:
         """Everybody's, for the staff."""
-        return await self._page(None, status, cursor, limit)
+        return await self._page(None, query)
 
-    async def _page(self, owner: str | None, status: str | None, cursor: str | None, limit: int) -> OrderPage:
-        after = None if cursor is None else place_of(cursor)
-        rows = await self._store.page(owner=owner, status=status, after=after, limit=limit + 1)
+    async def _page(self, owner: str | None, query: OrdersQuery) -> OrderPage:
+        limit = query.limit
+        after = None if query.cursor is None else place_of(query.cursor)
+        filters = Filters(query.status, query.payment_status, query.since, query.until, query.q)
+        rows = await self._store.page(owner=owner, filters=filters, after=after, limit=limit + 1)
         more = len(rows) > limit
         last = rows[limit - 1] if more else None
         return OrderPage(rows[:limit], None if last is None else f"{last.placed_at}.{last.id}")
@@ -204,11 +267,16 @@ class Orders:
         kept = await self._store.contact(view.contact_id)
         return order_body(view, version, owner=view.owner, contact=None if kept is None else kept.contact)
 
-    async def receipt(self, principal: Principal, order_id: str) -> Receipt:
+    async def receipt(self, principal: Principal, order_id: str, access: str | None = None) -> Receipt:
         """Raises Problem no_receipt until the order is confirmed."""
-        view, _ = await self.view(principal, order_id)
+        view, _ = await self.view(principal, order_id, access)
         kept = await self._store.contact(view.contact_id)
-        found = receipt_of(view, None if kept is None else kept.contact)
+        payment = None
+        if view.paid and view.method != CASH_ON_DELIVERY:
+            session = await self._entities.read("payment", order_id, seconds=READ_SECONDS)
+            assert isinstance(session.reply, PaymentView)
+            payment = session.reply
+        found = receipt_of(view, None if kept is None else kept.contact, payment, self._seller)
         if found is None:
             raise Problem("no_receipt", "There is a receipt once the order is confirmed.")
         return found
@@ -231,29 +299,45 @@ class Orders:
 
     async def carry_out(self, order_id: str, command: COMMANDS, key: Key) -> OrderBody:
         """A step of fulfilment, for the staff."""
-        return (await self._tell(order_id, command, key, wait=False)).order
+        view, version = await self._told_order(order_id, command, key)
+        return order_body(view, version, owner=view.owner)
+
+    async def add_shipment(self, order_id: str, wanted: NewShipment, key: Key) -> OrderBody:
+        url = page_of(wanted.carrier, wanted.tracking) if wanted.url is None else wanted.url
+        day = "" if wanted.expected_on is None else wanted.expected_on.isoformat()
+        command = AddShipment(wanted.carrier, wanted.tracking, dict(wanted.lines), url, day)
+        return await self.carry_out(order_id, command, key)
+
+    async def note_shipment(self, order_id: str, shipment_id: str, news: NewStep, key: Key) -> OrderBody:
+        now = self._now()
+        at = now if news.at is None else news.at
+        check_time(at, now)
+        return await self.carry_out(order_id, NoteShipment(shipment_id, news.step, at, news.code), key)
 
     async def refund(self, order_id: str, wanted: RefundOrder, key: Key) -> OrderBody:
         """A repeat under the same key is the same refund."""
         refund_id = (key.command_id() or secrets.token_hex(16))[:16]
-        command = Refund(refund_id, wanted.amount, dict(wanted.lines), wanted.reason)
+        back, discarded = wanted.units(restock=True), wanted.units(restock=False)
+        command = Refund(refund_id, wanted.amount, back, wanted.reason, discarded)
         return await self.carry_out(order_id, command, key)
 
-    async def _tell(self, order_id: str, command: COMMANDS, key: Key, *, wait: bool) -> Outcome:
+    async def _told_order(self, order_id: str, command: COMMANDS, key: Key) -> tuple[OrderView, int]:
         answer = await self._entities.ask(
             "order", order_id, command, command_id=key.command_id(), fingerprint=key.fingerprint()
         )
-        view: Message = answer.reply
-        version = answer.version
-        if isinstance(view, Refused):
-            raise refused_order(view, order_id)
-        assert isinstance(view, OrderView)
+        if isinstance(answer.reply, Refused):
+            raise refused_order(answer.reply, order_id)
+        assert isinstance(answer.reply, OrderView)
+        return answer.reply, answer.version
+
+    async def _tell(self, order_id: str, command: COMMANDS, key: Key, *, wait: bool) -> Outcome:
+        view, version = await self._told_order(order_id, command, key)
         if wait and not is_settled(view):
             with self._waiters.place() as may_wait:
                 if may_wait:
-                    seconds = self._deadlines.checkout
-                    view, version, _ = await self._entities.watch("order", order_id, seconds=seconds)
-                    assert isinstance(view, OrderView)
+                    watched = await self._entities.watch("order", order_id, seconds=self._deadlines.checkout)
+                    assert isinstance(watched.reply, OrderView)
+                    view, version = watched.reply, watched.version
         return Outcome(order_body(view, version), is_settled(view))
 
 

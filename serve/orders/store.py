@@ -5,63 +5,25 @@ read is a transaction each, in a thread of the store's own pool. What each order
 """
 
 import asyncio
+import hmac
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Index,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    delete,
-    exists,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
 
 from pipelines.list_orders import OrderNote
 from serve.databases import SharedTransactions, open_engine, scrub
 from serve.orders.schemas import Contact, OrderSummary
+from serve.orders.tables import bring_up_to_date, metadata, order_skus, parcels
+from serve.orders.tables import contacts as contacts
+from serve.orders.tables import listed as listed
 
 T = TypeVar("T")
-_metadata = MetaData()
 
-contacts = Table(
-    "contacts",
-    _metadata,
-    Column("id", String(64), primary_key=True),
-    Column("order_id", String(64), nullable=False, index=True),
-    Column("owner", String(160), nullable=False, index=True),
-    Column("created_at", BigInteger, nullable=False),
-    # The contact as JSON; NULL once erased. The row stays, so that an order still finds whose it is.
-    Column("contact", Text),
-)
-
-listed = Table(
-    "orders",
-    _metadata,
-    Column("id", String(64), primary_key=True),
-    Column("owner", String(160), nullable=False),
-    Column("placed_at", BigInteger, nullable=False),
-    Column("status", String(32), nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("currency", String(3), nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Index("orders_by_owner", "owner", "placed_at", "id"),
-    Index("orders_by_status", "status", "placed_at", "id"),
-    Index("orders_by_age", "placed_at", "id"),
-)
-
-
-_KEEP = "INSERT INTO contacts (id, order_id, owner, created_at, contact) VALUES (?, ?, ?, ?, ?)"
+_KEEP = "INSERT INTO contacts (id, order_id, owner, created_at, contact, access) VALUES (?, ?, ?, ?, ?, ?)"
 _DROP = "DELETE FROM contacts WHERE id = ?"
 _EMAIL = "lower(json_extract(contact, '$.email'))"
 _INDEX_EMAILS = f"CREATE INDEX IF NOT EXISTS contacts_by_email ON contacts ({_EMAIL}) WHERE owner LIKE 'guest:%'"
@@ -72,15 +34,38 @@ _OF_GUESTS = f"""
 _GIVE = "UPDATE contacts SET owner = ? WHERE id = ?"
 _CONTACT = "SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?"
 _NOTE = """
-    INSERT INTO orders (id, owner, placed_at, status, total, currency, version)
-    VALUES (?1, COALESCE(?2, ''), COALESCE(?3, 0), ?4, COALESCE(?5, 0), COALESCE(?6, ''), ?7)
+    INSERT INTO orders (id, owner, placed_at, status, total, currency, version, payment_status)
+    VALUES (?1, COALESCE(?2, ''), COALESCE(?3, 0), COALESCE(?4, 'placed'), COALESCE(?5, 0), COALESCE(?6, ''), ?7,
+        COALESCE(?8, 'none'))
     ON CONFLICT (id) DO UPDATE SET
         owner = CASE WHEN ?7 > version OR owner = '' THEN COALESCE(?2, owner) ELSE owner END,
         placed_at = COALESCE(?3, placed_at),
         total = COALESCE(?5, total), currency = COALESCE(?6, currency),
-        status = CASE WHEN ?7 > version THEN ?4 ELSE status END,
+        payment_status = CASE
+            WHEN ?7 <= version THEN payment_status
+            WHEN COALESCE(?4, status) = 'cancelled' AND COALESCE(?8, payment_status) NOT IN
+                ('paid', 'refunded', 'partially_refunded') THEN 'none'
+            ELSE COALESCE(?8, payment_status) END,
+        status = CASE WHEN ?7 > version THEN COALESCE(?4, status) ELSE status END,
         version = CASE WHEN ?7 > version THEN ?7 ELSE version END
 """
+_NOTE_SKU = "INSERT INTO order_skus (sku, order_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_NOTE_PARCEL = """
+    INSERT INTO parcels (carrier, tracking, order_id, shipment_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+
+
+class Filters(NamedTuple):
+    """Which orders of a list. `since` and before `until`: when they were placed, UTC milliseconds.
+
+    `q`: the beginning of the order's id, or a SKU that it has.
+    """
+
+    status: str | None = None
+    payment_status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    q: str | None = None
 
 
 class Kept(NamedTuple):
@@ -112,7 +97,8 @@ class OrderStore:
     """`url` is SQLAlchemy's; `connections` bounds the threads that read pages."""
 
     def __init__(self, url: str, connections: int = 4) -> None:
-        engine = open_engine(url, _metadata, connections + 2)
+        engine = open_engine(url, metadata, connections + 2)
+        bring_up_to_date(engine)
         with engine.begin() as connection:
             connection.exec_driver_sql(_INDEX_EMAILS)
         self._engine = engine
@@ -136,8 +122,9 @@ class OrderStore:
         return await asyncio.get_running_loop().run_in_executor(self._threads, in_a_transaction)
 
     async def keep_contact(self, contact_id: str, order_id: str, owner: str, contact: Contact, now: int) -> None:
-        """To be written before the order that names it."""
-        row = (contact_id, order_id, owner, now, msgspec.json.encode(contact).decode())
+        """To be written before the order that names it. The order can be looked at by who knows its access token."""
+        access = secrets.token_urlsafe(24)
+        row = (contact_id, order_id, owner, now, msgspec.json.encode(contact).decode(), access)
         await self._writes.run(lambda connection: connection.exec_driver_sql(_KEEP, row).rowcount)
 
     async def drop_contact(self, contact_id: str) -> None:
@@ -154,10 +141,27 @@ class OrderStore:
         row = await self._read(lambda c: c.execute(statement).first())
         return None if row is None else _kept(row)
 
+    async def access_token(self, contact_id: str) -> str | None:
+        """What the link in a mail has; None once it was revoked, or the contact erased."""
+        statement = select(contacts.c.access).where(contacts.c.id == contact_id)
+        found: str | None = await self._lookups.run(lambda connection: connection.execute(statement).scalar())
+        return found
+
+    async def opens(self, order_id: str, token: str) -> bool:
+        """Whether `token` is the order's; how much of it is right cannot be told by the time that this takes."""
+        statement = select(contacts.c.access).where(contacts.c.order_id == order_id).limit(1)
+        kept = await self._lookups.run(lambda connection: connection.execute(statement).scalar())
+        return hmac.compare_digest((kept or "").encode(), token.encode()) and bool(kept)
+
+    async def revoke_access(self, order_id: str) -> None:
+        """From now on no link opens the order."""
+        statement = update(contacts).where(contacts.c.order_id == order_id).values(access=None)
+        await self._writes.run(lambda connection: connection.execute(statement).rowcount)
+
     async def erase_contacts(self, owner: str) -> int:
         """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
-        return await self._writes.run(lambda c: c.execute(statement.values(contact=None)).rowcount)
+        return await self._writes.run(lambda c: c.execute(statement.values(contact=None, access=None)).rowcount)
 
     async def erase_owner(self, owner: str) -> list[str]:
         """`erase_contacts`, so that they stand nowhere in the files either; answers the owner's orders.
@@ -200,9 +204,17 @@ class OrderStore:
 
     async def note_orders(self, notes: Sequence[OrderNote]) -> None:
         """Lists orders as they are; a version not above what is listed changes nothing but fills gaps."""
-        rows = [tuple(note) for note in notes]
+        rows = [tuple(note[:8]) for note in notes]
+        skus = [(sku, note.order_id) for note in notes for sku in note.skus or ()]
+        sent = [(one.carrier, one.tracking, note.order_id, one.shipment_id) for note in notes for one in note.parcels]
+
+        def write(connection: Connection) -> None:
+            for statement, values in ((_NOTE, rows), (_NOTE_SKU, skus), (_NOTE_PARCEL, sent)):
+                if values:
+                    connection.exec_driver_sql(statement, values)
+
         if rows:
-            await self._writes.run(lambda connection: connection.exec_driver_sql(_NOTE, rows).rowcount)
+            await self._writes.run(write)
 
     async def note_order(
         self,
@@ -219,22 +231,39 @@ class OrderStore:
 
     async def forget_list(self) -> None:
         """Empties the list of orders, to be filled again from the log."""
-        await self._writes.run(lambda connection: connection.execute(delete(listed)).rowcount)
+
+        def forget(connection: Connection) -> None:
+            for table in (listed, order_skus, parcels):
+                connection.execute(delete(table))
+
+        await self._writes.run(forget)
+
+    async def parcels(self, carrier: str, tracking: str) -> list[tuple[str, str]]:
+        """Orders and their shipments under this number of a carrier."""
+        statement = select(parcels.c.order_id, parcels.c.shipment_id)
+        statement = statement.where(parcels.c.carrier == carrier, parcels.c.tracking == tracking).limit(100)
+        rows = await self._read(lambda connection: connection.execute(statement).all())
+        return [(order_id, shipment_id) for order_id, shipment_id in rows]
 
     async def page(
-        self, *, owner: str | None, status: str | None = None, after: tuple[int, str] | None, limit: int
+        self,
+        *,
+        owner: str | None,
+        filters: Filters = Filters(),  # noqa: B008 (immutable)
+        after: tuple[int, str] | None,
+        limit: int,
     ) -> list[OrderSummary]:
         """Newest first, at most `limit`, behind the place `after` (placed_at, id). Without `owner`: everybody's."""
-        statement = select(listed.c.id, listed.c.placed_at, listed.c.status, listed.c.total, listed.c.currency)
+        columns = listed.c
+        shown = (columns.id, columns.placed_at, columns.status, columns.total, columns.currency)
+        statement = _filtered(select(*shown, columns.payment_status), filters)
         if owner is not None:
-            statement = statement.where(listed.c.owner == owner)
-        if status is not None:
-            statement = statement.where(listed.c.status == status)
+            statement = statement.where(columns.owner == owner)
         if after is not None:
             at, order_id = after
-            older = and_(listed.c.placed_at == at, listed.c.id < order_id)
-            statement = statement.where(or_(listed.c.placed_at < at, older))
-        statement = statement.order_by(listed.c.placed_at.desc(), listed.c.id.desc()).limit(limit)
+            older = and_(columns.placed_at == at, columns.id < order_id)
+            statement = statement.where(or_(columns.placed_at < at, older))
+        statement = statement.order_by(columns.placed_at.desc(), columns.id.desc()).limit(limit)
         rows = await self._read(lambda connection: connection.execute(statement).all())
         return [OrderSummary(*row) for row in rows]
 
@@ -246,3 +275,20 @@ class OrderStore:
 def _kept(row: Any) -> Kept:
     contact = None if row.contact is None else msgspec.json.decode(row.contact, type=Contact)
     return Kept(row.id, row.order_id, row.owner, row.created_at, contact)
+
+
+def _filtered(statement: Select[Any], filters: Filters) -> Select[Any]:
+    columns = listed.c
+    if filters.status is not None:
+        statement = statement.where(columns.status == filters.status)
+    if filters.payment_status is not None:
+        statement = statement.where(columns.payment_status == filters.payment_status)
+    if filters.since is not None:
+        statement = statement.where(columns.placed_at >= filters.since)
+    if filters.until is not None:
+        statement = statement.where(columns.placed_at < filters.until)
+    if filters.q is not None:
+        prefix = filters.q.lower()
+        has_sku = exists().where(order_skus.c.order_id == columns.id, order_skus.c.sku == filters.q)
+        statement = statement.where(or_(and_(columns.id >= prefix, columns.id < prefix + "\U0010ffff"), has_sku))
+    return statement

@@ -20,7 +20,7 @@ EXAMPLE = {
 
 def payment_routes(payments: Payments, *, shop_url: str | None = None) -> Routes:
     """`shop_url`: where a returning browser goes on to, with ``{id}`` for the order's id; None: a page says thanks."""
-    routes = Routes(tag="payments")
+    routes = Routes(tag="payments", refuses_cards=True)
 
     @routes.post(
         "/api/payments/webhooks/test",

@@ -5,28 +5,49 @@ No answer raises: the runtime asks again under the same key until there is one.
 
 from typing import assert_never
 
+import msgspec
+
 from actors import payment
 from actors.decision import Message
-from serve.payments.gateway.base import Attempt, GatewayRejected, IntentState, PaymentGateway
+from serve.gateway.card_numbers import masked
+from serve.payments.gateway.base import (
+    Attempt,
+    GatewayRejected,
+    IntentState,
+    MethodDetails,
+    PaymentGateway,
+    RefundState,
+)
 
 GATEWAY_SECONDS = 5.0
+SECRET = frozenset({"session", "action_url"})
+"""Not for the record: who knows the page that asks the shopper could answer for them."""
 
 
 def outcome(intent: IntentState) -> payment.Outcome:
     """An intent in the session's terms."""
+    raw = redacted(intent)
     match intent.status:
         case "succeeded":
-            return payment.Outcome("succeeded", captured=intent.captured)
+            card = intent.method_details or MethodDetails("", "")
+            return payment.Outcome("succeeded", captured=intent.captured, brand=card.brand, last4=card.last4, raw=raw)
         case "requires_action":
             return payment.Outcome(
-                "requires_action", action_url=intent.action_url or "", action_type=intent.action_type or ""
+                "requires_action", action_url=intent.action_url or "", action_type=intent.action_type or "", raw=raw
             )
         case "processing":
             return payment.Outcome("processing")
         case "canceled":
-            return payment.Outcome("canceled")
+            return payment.Outcome("canceled", raw=raw)
         case "requires_payment_method":
-            return payment.Outcome("failed", code=intent.code or "payment_method_missing")
+            return payment.Outcome("failed", code=intent.code or "payment_method_missing", raw=raw)
+
+
+def redacted(answer: IntentState | RefundState) -> str:
+    """An answer as JSON, for the record."""
+    said = msgspec.to_builtins(answer)
+    kept = {name: value for name, value in said.items() if name not in SECRET and value is not None}
+    return masked(msgspec.json.encode(kept).decode())
 
 
 class PaymentEffects:
@@ -105,4 +126,4 @@ class PaymentEffects:
             )
         except GatewayRejected as rejected:
             return payment.RefundAnswered(request.refund_id, request.number, False, rejected.code)
-        return payment.RefundAnswered(request.refund_id, request.number, refund.ok, refund.code or "")
+        return payment.RefundAnswered(request.refund_id, request.number, refund.ok, refund.code or "", redacted(refund))

@@ -39,7 +39,8 @@ class Payments:
         except msgspec.MsgspecError as error:
             raise Problem("invalid_request", f"Not an event of the gateway: {error}.") from None
         command_id = blake2b(f"webhook\0{event.id}".encode(), digest_size=16).hexdigest()
-        await self._entities.ask("payment", event.session, GatewayNotified(event.intent), command_id=command_id)
+        news = GatewayNotified(event.intent, event.id, event.type)
+        await self._entities.ask("payment", event.session, news, command_id=command_id)
 
     async def note_return(self, session: str) -> None:
         """The shopper's browser is back from the gateway: look what came of it. Raises Problem `not_found`."""

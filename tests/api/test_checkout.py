@@ -282,7 +282,7 @@ def test_a_user_need_not_give_an_address_to_write_to_and_a_guest_must(
     [
         ({"shipping_method": "balloon"}, "/body/shipping_method"),
         ({"payment": {"method": "card"}}, "/body/payment/reference"),
-        ({"payment": {"method": "card", "reference": "4242424242424242"}}, "/body/payment/reference"),
+        ({"payment": {"method": "card", "reference": "4242424242424241"}}, "/body/payment/reference"),
         ({"payment": {"method": "cash_on_delivery", "reference": "pm_card_visa"}}, "/body/payment/reference"),
         ({"payment": {"method": "shells"}}, "/body/payment/method"),
         ({"email": "nobody"}, "/body/email"),

@@ -43,7 +43,7 @@ def _check_stock(sku: str, item: StockState, orders: dict[str, OrderState]) -> I
     if item.sold != sum(order.items[sku].quantity for order in bought):
         yield f"stock {sku} sold {item.sold}, orders bought {sum(o.items[sku].quantity for o in bought)}"
     if item.returned != sum(order.items[sku].taken_back for order in bought if order.status in STANDS) + sum(
-        order.items[sku].quantity for order in bought if order.status == "cancelled"
+        order.items[sku].quantity - order.items[sku].discarded for order in bought if order.status == "cancelled"
     ):
         yield f"stock {sku} took {item.returned} back, which is not what orders gave back"
 

@@ -236,7 +236,7 @@ STOCK_AND_ORDERS: list[tuple[str, Damage, str]] = [
     ),
     (
         "a listed order that never was",
-        sql("orders", "INSERT INTO orders VALUES ('o-zzz', 'o', 1, 'placed', 1, 'GBP', 1)"),
+        sql("orders", "INSERT INTO orders VALUES ('o-zzz', 'o', 1, 'placed', 1, 'GBP', 1, 'none')"),
         "The list of orders has order o-zzz, which never was.",
     ),
     (

@@ -1,15 +1,19 @@
 """Effects of payment sessions: requests in, what the gateway said out."""
 
+import json
+
+import msgspec
 import pytest
 
 from actors import payment
 from actors.decision import Done
-from serve.payments.effects import PaymentEffects, outcome
+from serve.payments.effects import PaymentEffects, outcome, redacted
 from serve.payments.gateway.base import (
     Attempt,
     GatewayRejected,
     GatewayTimeout,
     IntentState,
+    MethodDetails,
     RefundState,
     Status,
 )
@@ -83,7 +87,27 @@ REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3)
     ],
 )
 def test_outcomes(intent: IntentState, expected: payment.Outcome) -> None:
-    assert outcome(intent) == expected
+    assert msgspec.structs.replace(outcome(intent), raw="") == expected
+
+
+def test_what_is_recorded_of_an_answer_tells_the_card_and_grants_nothing() -> None:
+    page = state("requires_action", action_type="three_d_secure", action_url="/pages/pi/1", attempt="s/attempt/1")
+    assert json.loads(outcome(page).raw) == {
+        "id": "pi",
+        "amount": 10,
+        "currency": "EUR",
+        "status": "requires_action",
+        "attempt": "s/attempt/1",
+        "action_type": "three_d_secure",
+        "captured": 0,
+        "refunded": 0,
+    }
+    paid = outcome(state("succeeded", captured=10, method_details=MethodDetails("visa", "4242")))
+    assert (paid.brand, paid.last4) == ("visa", "4242")
+    assert json.loads(paid.raw)["method_details"] == {"brand": "visa", "last4": "4242"}
+    leaked = outcome(state("requires_payment_method", code="no 4242424242424242"))
+    assert json.loads(leaked.raw)["code"] == "no [card number]"
+    assert outcome(state("processing")).raw == ""
 
 
 async def test_each_request_asks_the_gateway_under_its_key() -> None:
@@ -96,7 +120,7 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
     assert await effects.run(LOOK) == payment.LookedUp(4, outcome(paid))
     assert await effects.run(CANCEL) == payment.Cancelled(outcome(paid))
     gateway.answer = RefundState("s/refund/r1/3", 7, True)
-    assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, True)
+    assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, True, raw=redacted(gateway.answer))
     assert gateway.asked == [
         (
             "create",
@@ -118,8 +142,9 @@ async def test_refusals_are_answers() -> None:
     assert await effects.run(CREATE) == payment.IntentRefused("amount_too_small", 2)
     assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, payment.Outcome("failed", code="amount_too_small"))
     assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, False, "amount_too_small")
-    refused = PaymentEffects(ScriptedGateway(RefundState("s/refund/r1/3", 7, False, "expired_card")))
-    assert await refused.run(REFUND) == payment.RefundAnswered("r1", 3, False, "expired_card")
+    said = RefundState("s/refund/r1/3", 7, False, "expired_card")
+    refused = PaymentEffects(ScriptedGateway(said))
+    assert await refused.run(REFUND) == payment.RefundAnswered("r1", 3, False, "expired_card", redacted(said))
 
 
 @pytest.mark.parametrize("request_", [CREATE, CONFIRM, LOOK, CANCEL, REFUND])

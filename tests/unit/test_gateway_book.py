@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serve.payments.gateway.base import IntentState, RefundState
+from serve.payments.gateway.base import IntentState, MethodDetails, RefundState
 from serve.payments.gateway.book import GatewayBook
 from serve.payments.gateway.calls import (
     Account,
@@ -286,3 +286,21 @@ def test_a_call_that_fails_leaves_nothing_and_harms_no_other(bench: Bench) -> No
     assert (broken.failed, fine.failed) == (True, True)
     bench.restart()
     assert bench.confirm("pm_card_visa", "k").captured == 1999
+
+
+@pytest.mark.parametrize(
+    ("method", "reference", "card"),
+    [
+        ("card", "pm_card_visa", MethodDetails("visa", "4242")),
+        ("card", "pm_card_mastercard", MethodDetails("mastercard", "4444")),
+        ("card", "pm_card_chargeDeclined", MethodDetails("visa", "0002")),
+        ("card", "pm_nobody_knows", None),
+        ("wallet", "pm_wallet", None),
+        ("bank_redirect", "pm_bank_redirect", None),
+    ],
+)
+def test_a_card_is_told_by_its_brand_and_last_digits(
+    bench: Bench, method: str, reference: str, card: MethodDetails | None
+) -> None:
+    assert bench.confirm(reference, method=method).method_details == card
+    assert bench.found().method_details == card

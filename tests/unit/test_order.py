@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors import cart, order, payment, stock
 from actors.decision import ClearTimer, Context, Decision, Done, Message, Refused, SetTimer
@@ -325,8 +327,10 @@ def test_it_is_packed_shipped_and_delivered_in_this_order() -> None:
     for command in (Pack(), Ship("dhl", "1"), Deliver()):
         desk.tell(command)
         assert desk.tell(command).events == ()
-    assert view(desk.state).shipments == (order.Shipment("dhl", "1"),)
-    assert [step.step for step in desk.state.history[-3:]] == ["packed", "shipped", "delivered"]
+    (shipment,) = view(desk.state).shipments
+    assert (shipment.carrier, shipment.tracking, shipment.lines) == ("dhl", "1", {"bolt": 3, "cog": 1})
+    assert [step.step for step in shipment.steps] == ["handed_over", "delivered"]
+    assert [step.step for step in desk.state.history[-4:]] == ["packed", "shipment_added", "shipped", "delivered"]
 
 
 def test_cash_is_due_at_the_door() -> None:
@@ -374,6 +378,31 @@ def test_staff_refund_an_amount_or_what_lines_cost() -> None:
     desk.tell(RefundFailed("r2"))
     assert view(desk.state).refunds == (RefundRow("r1", 200, "refunded"), RefundRow("r2", 90, "failed"))
     assert sent(desk.tell(Refund("r3"))) == [("payment", "o", payment.Refund("r3", TOTAL - 200))]
+
+
+def test_units_can_be_paid_back_without_being_put_back() -> None:
+    desk = confirmed()
+    decision = desk.tell(Refund("r1", lines={"bolt": 1}, discarded={"bolt": 1, "cog": 1}, reason="two broke"))
+    assert sent(decision) == [("payment", "o", payment.Refund("r1", 500)), ("stock", "bolt", stock.TakeBack("o", 1))]
+    assert code(desk.tell(Refund("r2", lines={"bolt": 1}, discarded={"bolt": 1}))) == "bad_refund_lines"
+    assert code(desk.tell(Refund("r2", discarded={"cog": 1}))) == "bad_refund_lines"
+    assert code(desk.tell(Refund("r2", lines={"bolt": -1}, discarded={"bolt": 2}))) == "bad_refund_lines"
+    assert sent(desk.tell(Refund("r2", discarded={"bolt": 1}))) == [("payment", "o", payment.Refund("r2", 90))]
+    give_back = sent(desk.tell(Cancel("staff")))
+    assert give_back == [("payment", "o", payment.Refund("order-ended", TOTAL - 590, must=True))]
+
+
+@given(st.lists(st.tuples(st.integers(1, TOTAL), st.sampled_from(["asked", "refunded", "failed"])), max_size=12))
+def test_refunds_never_come_to_more_than_was_captured(wanted: list[tuple[int, str]]) -> None:
+    desk = confirmed()
+    for number, (amount, outcome) in enumerate(wanted):
+        refund_id = f"r{number}"
+        if isinstance(desk.tell(Refund(refund_id, amount)).reply, Refused):
+            continue
+        if outcome != "asked":
+            desk.tell(PaymentRefunded(refund_id, amount) if outcome == "refunded" else RefundFailed(refund_id))
+        assert sum(row.amount for row in desk.state.refunds.values() if row.status != "failed") <= TOTAL
+    assert desk.state.refunded <= desk.state.paid == TOTAL
 
 
 def test_a_refund_of_lines_includes_their_tax() -> None:

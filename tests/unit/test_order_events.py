@@ -66,9 +66,8 @@ async def test_each_step_once_and_then_the_end() -> None:
     script = Script()
     async with aclosing(follow(script, heartbeat=5.0)) as source:
         first = await next_event(source)
-        assert first == Event(
-            "step", {"at": 1, "step": "placed", "status": "placed", "payment_status": "none", "version": 1}, "1"
-        )
+        told = {"at": 1, "step": "placed", "who": "customer", "text": "order.step.placed", "about": ""}
+        assert first == Event("step", {**told, "status": "placed", "payment_status": "none", "version": 1}, "1")
         script.go_on("reserved", "reserved")
         script.go_on("cancelled", "cancelled")
         assert [(await next_event(source)).id for _ in range(2)] == ["2", "3"]

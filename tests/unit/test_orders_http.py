@@ -20,6 +20,8 @@ from serve.carts.terms import ShopTerms
 from serve.gateway.front import Front
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
+from serve.orders.carriers import Carriers, carrier_routes
+from serve.orders.schemas import Seller
 from serve.orders.service import Deadlines, Orders
 from serve.orders.stock import Stock
 from serve.orders.store import OrderStore
@@ -29,6 +31,7 @@ from serve.payments.service import Payments
 from tests.unit.callers import MUG, OLD, TEA, PlainPrices, PlainTokens, bearer
 from tests.unit.shop_in_memory import ShopInMemory
 
+SECRET = "the carriers' secret"
 ADA = bearer("user:ada")
 STAFF = bearer("staff:bob")
 ADDRESS = {
@@ -63,11 +66,14 @@ class Bench:
             self.waiters,
             deadlines=Deadlines(checkout=0.05, payment=60_000),
             now=lambda: 1_700_000_000_000,
+            show_cart=carts.read,
+            seller=Seller("Mugs & Co", ["1 Kiln Lane", "Stoke"], "GB 123"),
         )
         routes = [
             cart_routes(carts),
             order_routes(self.orders, self.shop, self.streams),
             admin_order_routes(self.orders, Stock(self.shop, self.prices)),
+            carrier_routes(Carriers(self.shop, store, [SECRET], now=lambda: 1_700_000_000_000)),
             payment_routes(Payments(self.shop, [])),
         ]
         self.front = Front(FastAPI(), routes, tokens=tokens, metrics=False)
@@ -228,7 +234,9 @@ async def test_a_second_click_is_told_the_order(bench: Bench) -> None:
     order_id = (await bench.buy()).json()["id"]
     second = await bench.buy()
     assert problem(second) == (409, "nothing_to_check_out")
-    assert second.json()["about"] == {"order_id": order_id}
+    about = second.json()["about"]
+    assert (about["order_id"], about["order"]["id"], about["order"]["status"]) == (order_id, order_id, "confirmed")
+    assert problem(await bench.buy(headers=bearer("user:eve"))) == (409, "nothing_to_check_out")
     assert second.headers["location"] == f"/api/orders/{order_id}"
     assert await contacts(bench) == 1
 
@@ -238,7 +246,13 @@ async def test_a_changed_total_is_not_charged(bench: Bench) -> None:
     bench.prices.change(Price("MUG", "Mug", 1_300, version=4))
     answer = await bench.buy(CASH | {"expected_total": 1_690})
     assert problem(answer) == (409, "total_changed")
-    assert answer.json()["about"] == {"total": 1_790, "expected_total": 1_690}
+    about = answer.json()["about"]
+    assert (about["total"], about["expected_total"]) == (1_790, 1_690)
+    (line,) = about["cart"]["lines"]
+    assert (line["unit_price"], line["changed_from"], about["cart"]["totals"]["total"]) == (1_300, 1_200, 1_790)
+    express = CASH | {"shipping_method": "express", "expected_total": 1_790}
+    about = (await bench.buy(express)).json()["about"]
+    assert about["total"] == about["cart"]["totals"]["total"] == 2_590
     assert (await bench.buy(CASH | {"expected_total": 1_790})).status_code == 201
 
 
@@ -287,8 +301,7 @@ async def test_entities_know_no_name_and_a_contact_can_be_erased(bench: Bench) -
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"payment": {"method": "card", "reference": "4242424242424242"}},
-        {"payment": {"method": "card", "reference": "4242-4242-4242-4242"}},
+        {"payment": {"method": "card", "reference": "4242424242424241"}},
         {"payment": {"method": "card"}},
         {"payment": {"method": "cash_on_delivery", "reference": "pm_card_visa"}},
         {"payment": {"method": "cheque"}},
@@ -301,6 +314,29 @@ async def test_entities_know_no_name_and_a_contact_can_be_erased(bench: Bench) -
 async def test_unusable_orders(bench: Bench, wrong: dict[str, Any]) -> None:
     await bench.add()
     assert problem(await bench.buy(CASH | wrong)) == (422, "invalid_request")
+    assert bench.checkouts() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"payment": {"method": "card", "reference": "4242424242424242"}},
+        {"payment": {"method": "4242 4242 4242 4242"}},
+        {"address": ADDRESS | {"line2": "card 4242-4242-4242-4242"}},
+        {"no such field": "4242424242424242"},
+    ],
+)
+async def test_a_card_number_is_refused_and_not_repeated(
+    bench: Bench, wrong: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    await bench.add()
+    answer = await bench.buy(CASH | wrong)
+    assert problem(answer) == (422, "card_number_not_accepted")
+    for path, sent in (("/api/cart/items", {"sku": "4242424242424242"}), ("/api/orders/o1/payment", wrong)):
+        refused = await bench.http.post(path, json=sent, headers=ADA)
+        assert problem(refused) == (422, "card_number_not_accepted")
+        assert "4242" not in refused.text
+    assert "4242" not in answer.text + "".join(capfd.readouterr())
     assert bench.checkouts() == []
 
 
@@ -320,16 +356,38 @@ async def test_an_order_is_packed_shipped_delivered_and_not_cancelled_then(bench
     assert (await bench.post(f"{admin}/pack", STAFF)).json()["status"] == "packed"
     assert problem(await bench.post(f"/api/orders/{order_id}/cancel")) == (409, "too_late")
     shipped = await bench.post(f"{admin}/ship", STAFF, carrier="DHL", tracking="JD01")
-    assert shipped.json()["shipments"] == [{"carrier": "DHL", "tracking": "JD01"}]
+    (shipment,) = shipped.json()["shipments"]
+    assert shipment == {
+        "id": "1",
+        "carrier": "DHL",
+        "tracking": "JD01",
+        "url": "https://www.dhl.com/global-en/home/tracking.html?tracking-id=JD01",
+        "expected_on": None,
+        "status": "handed_over",
+        "lines": {"MUG": 1},
+        "steps": [{"step": "handed_over", "at": bench.shop.now, "code": ""}],
+    }
     delivered = (await bench.post(f"{admin}/deliver", STAFF)).json()
     assert (delivered["status"], delivered["payment_status"]) == ("delivered", "paid")
     tracking = (await bench.get(f"/api/orders/{order_id}/tracking")).json()
     assert tracking == {
         "id": order_id,
         "status": "delivered",
-        "shipments": [{"carrier": "DHL", "tracking": "JD01"}],
+        "shipments": delivered["shipments"],
         "history": delivered["history"],
+        "partially_shipped": False,
     }
+    assert [(step["step"], step["who"]) for step in tracking["history"]] == [
+        ("placed", "customer"),
+        ("reserved", "stock"),
+        ("confirmed", "shop"),
+        ("packed", "staff"),
+        ("shipment_added", "staff"),
+        ("shipped", "staff"),
+        ("delivered", "staff"),
+        ("paid", "payment"),
+    ]
+    assert tracking["history"][4]["text"] == "order.step.shipment_added"
 
 
 async def test_cash_paid_at_the_door_is_shown_to_who_paid_it(bench: Bench) -> None:
@@ -479,7 +537,16 @@ async def test_orders_are_listed_newest_first_a_page_at_a_time(bench: Bench) -> 
     assert [item["id"] for item in first["items"]] == ["o2", "o1"]
     rest = (await bench.get(f"/api/orders?limit=2&cursor={first['next']}")).json()
     assert rest == {
-        "items": [{"id": "o0", "placed_at": 100, "status": "placed", "total": 500, "currency": "EUR"}],
+        "items": [
+            {
+                "id": "o0",
+                "placed_at": 100,
+                "status": "placed",
+                "total": 500,
+                "currency": "EUR",
+                "payment_status": "none",
+            }
+        ],
         "next": None,
     }
     everybody = (await bench.get("/api/admin/orders?status=placed", STAFF)).json()

@@ -1,16 +1,20 @@
 """The orders' own database: contacts that can be erased, and a list that older news cannot turn back."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from pipelines.list_orders import OrderNote, Parcel
 from serve.orders import store as store_module
 from serve.orders.schemas import Address, Contact, OrderSummary
-from serve.orders.store import GuestContact, Kept, OrderStore, Unlisted
+from serve.orders.store import Filters, GuestContact, Kept, OrderStore, Unlisted
 
 CONTACT = Contact("ada@example.com", Address("Ada", "1 Square", "London", "SW1", "GB"))
 
@@ -116,3 +120,102 @@ async def test_late_news_fills_gaps(store: OrderStore) -> None:
     await store.forget_list()
     assert await listed(store) == []
     await store.ready()
+
+
+async def test_who_has_the_token_may_look_until_it_is_revoked(store: OrderStore) -> None:
+    for number in (1, 2, 3):
+        await store.keep_contact(f"c{number}", f"o{number}", "guest:g", CONTACT, 5)
+    first, second = await store.access_token("c1"), await store.access_token("c2")
+    assert first is not None
+    assert second is not None
+    assert (len(first), first == second) == (32, False)
+    assert await store.opens("o1", first)
+    for order_id, token in (("o2", first), ("o1", ""), ("o1", first[:-1]), ("none", first), ("none", "")):
+        assert not await store.opens(order_id, token)
+    await store.revoke_access("o1")
+    assert await store.access_token("c1") is None
+    assert not await store.opens("o1", first)
+    assert not await store.opens("o1", "")
+    assert await store.opens("o2", second)
+    await store.erase_contacts("guest:g")
+    assert (await store.access_token("c2"), await store.access_token("none")) == (None, None)
+    assert not await store.opens("o2", second)
+
+
+async def test_lists_are_filtered(store: OrderStore) -> None:
+    notes = [
+        OrderNote("0199-a1", "user:ada", 100, "confirmed", 500, "EUR", 3, "paid", ("MUG", "TEA")),
+        OrderNote("0199-a2", "user:ada", 200, "reserved", 600, "EUR", 2, "failed", ("TEA",)),
+        OrderNote("0199-b3", "user:ada", 300, "shipped", 700, "EUR", 9, "paid", ("%",)),
+        OrderNote("0199-a4", "user:eve", 300, "shipped", 700, "EUR", 9, "paid", ("MUG",)),
+    ]
+    await store.note_orders(notes)
+
+    async def found(owner: str | None = "user:ada", **wanted: Any) -> list[str]:
+        page = await store.page(owner=owner, filters=Filters(**wanted), after=None, limit=10)
+        return [one.id[-2:] for one in page]
+
+    assert await found() == ["b3", "a2", "a1"]
+    assert await found(status="shipped") == ["b3"]
+    assert await found(payment_status="paid") == ["b3", "a1"]
+    assert await found(since=200) == ["b3", "a2"]
+    assert await found(until=200) == ["a1"]
+    assert await found(since=100, until=101) == ["a1"]
+    assert await found(q="0199-A") == ["a2", "a1"]
+    assert await found(q="TEA") == ["a2", "a1"]
+    assert await found(q="%") == ["b3"]
+    assert await found(q="tea") == []
+    assert await found(owner=None, q="MUG", payment_status="paid") == ["a4", "a1"]
+
+
+async def test_the_payment_of_a_list_goes_only_forward_and_ends_with_the_order(store: OrderStore) -> None:
+    async def payment(*notes: tuple[int, str | None, str | None]) -> str:
+        for version, status, payment_status in notes:
+            await store.note_orders([OrderNote("o1", "user:ada", 7, status, 5, "EUR", version, payment_status)])
+        return (await listed(store))[0].payment_status
+
+    assert await payment((1, "placed", None)) == "none"
+    assert await payment((2, "reserved", "pending"), (3, None, "failed"), (2, None, "pending")) == "failed"
+    assert await payment((4, "cancelled", None)) == "none"
+    assert await payment((5, None, "paid")) == "paid"
+    assert await payment((6, None, "refunded"), (7, "cancelled", None)) == "refunded"
+    assert (await listed(store))[0].status == "cancelled"
+
+
+async def test_parcels_are_found_by_carrier_and_number(store: OrderStore) -> None:
+    for number in (1, 2):
+        parcels = (Parcel("dhl", "T1", "1"), Parcel("dhl", "T2", "2"))
+        note = OrderNote(f"o{number}", "u", 1, "packed", 5, "EUR", 1, parcels=parcels)
+        await store.note_orders([note, note])
+    assert sorted(await store.parcels("dhl", "T1")) == [("o1", "1"), ("o2", "1")]
+    assert await store.parcels("ups", "T1") == []
+    await store.forget_list()
+    assert await store.parcels("dhl", "T1") == []
+
+
+async def test_a_database_of_before_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            """
+            CREATE TABLE contacts (id VARCHAR(64) NOT NULL PRIMARY KEY, order_id VARCHAR(64) NOT NULL,
+                owner VARCHAR(160) NOT NULL, created_at BIGINT NOT NULL, contact TEXT);
+            CREATE TABLE orders (id VARCHAR(64) NOT NULL PRIMARY KEY, owner VARCHAR(160) NOT NULL,
+                placed_at BIGINT NOT NULL, status VARCHAR(32) NOT NULL, total BIGINT NOT NULL,
+                currency VARCHAR(3) NOT NULL, version BIGINT NOT NULL);
+            INSERT INTO contacts VALUES ('c1', 'o1', 'user:ada', 5, NULL);
+            INSERT INTO orders VALUES ('o1', 'user:ada', 7, 'shipped', 500, 'EUR', 9);
+            """
+        )
+    for _ in range(2):
+        store = OrderStore(f"sqlite:///{path}")
+        assert await store.contact("c1") == Kept("c1", "o1", "user:ada", 5, None)
+        assert await store.access_token("c1") is None
+        await store.close()
+    store = OrderStore(f"sqlite:///{path}")
+    assert await listed(store) == [], "the flow makes it again"
+    await store.note_order("o1", "user:ada", 7, "placed", 500, "EUR", 1)
+    await store.close()
+    again = OrderStore(f"sqlite:///{path}")
+    assert await listed(again) == [OrderSummary("o1", 7, "placed", 500, "EUR")]
+    await again.close()

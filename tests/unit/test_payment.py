@@ -1,8 +1,10 @@
 """A payment session by example: attempts, what is believed of the gateway, closing and refunds."""
 
 import msgspec
+import pytest
 
 from actors.decision import ClearTimer, Context, Decision, Effect, Message, SetTimer
+from actors.kinds import PAYMENT
 from actors.payment import (
     COMMANDS,
     AttemptAnswered,
@@ -18,6 +20,7 @@ from actors.payment import (
     IntentMade,
     IntentRefused,
     LookedUp,
+    LookStarted,
     LookUp,
     Open,
     Outcome,
@@ -38,6 +41,7 @@ from actors.payment import (
     RetryRefunds,
     SessionOpened,
     TryMethod,
+    WebhookReceived,
     apply,
     initial,
     settled,
@@ -331,3 +335,55 @@ def test_what_was_never_asked_for_is_ignored() -> None:
     ]
     for command in unasked:
         assert session.tell(command) == Decision()
+
+
+def test_a_webhook_is_on_record_and_starts_a_look() -> None:
+    session = running()
+    noted = WebhookReceived("evt_1", "payment_intent.succeeded", "pi")
+    news = GatewayNotified("pi", "evt_1", "payment_intent.succeeded")
+    decision = session.tell(news)
+    assert decision.events == (noted, LookStarted(1, 0))
+    assert started(decision) == [LookUp("o", "pi", 1)]
+    ended = paid()
+    assert ended.tell(news) == Decision(events=(noted,))
+    assert Session().tell(news) == Decision(), "nothing is written of a session that never was"
+
+
+def test_what_the_gateway_said_and_which_card_it_was_are_kept() -> None:
+    outcome = Outcome("succeeded", captured=500, brand="visa", last4="4242", raw="{}")
+    session = Session(OPEN, IntentCreated("pi"))
+    assert session.tell(AttemptAnswered(1, outcome)).events == (PaymentCaptured(500, "EUR", "visa", "4242", "{}"),)
+    assert (view(session.state).brand, view(session.state).last4) == ("visa", "4242")
+    session.tell(Refund("r1", 100))
+    answered = session.tell(RefundAnswered("r1", 1, True, raw='{"ok":true}'))
+    assert answered.events == (PaymentRefunded("r1", 100, "EUR", '{"ok":true}'),)
+    failed = running().tell(AttemptAnswered(1, Outcome("failed", code="declined", raw="{}")))
+    assert failed.events == (PaymentFailed("declined", "{}"),)
+
+
+OLD_EVENTS = [
+    ({"type": "PaymentCaptured/1", "amount": 500, "currency": "EUR"}, PaymentCaptured(500, "EUR")),
+    ({"type": "PaymentFailed/1", "code": "declined"}, PaymentFailed("declined")),
+    ({"type": "PaymentClosed/1", "reason": "deadline"}, PaymentClosed("deadline")),
+    ({"type": "PaymentActionRequired/1", "url": "/p", "kind": "redirect"}, PaymentActionRequired("/p", "redirect")),
+    (
+        {"type": "PaymentRefunded/1", "refund_id": "r", "amount": 1, "currency": "EUR"},
+        PaymentRefunded("r", 1, "EUR"),
+    ),
+    ({"type": "RefundFailed/1", "refund_id": "r", "code": "x", "final": True}, RefundFailed("r", "x", True)),
+]
+
+
+@pytest.mark.parametrize(("record", "event"), OLD_EVENTS)
+def test_events_of_before_are_read(record: dict[str, object], event: Message) -> None:
+    assert PAYMENT.event(msgspec.msgpack.encode(record)) == event
+
+
+def test_commands_and_states_of_before_are_read() -> None:
+    notified = {"type": "GatewayNotified/1", "intent_id": "pi"}
+    assert PAYMENT.command(msgspec.msgpack.encode(notified)) == GatewayNotified("pi")
+    answered = {"type": "AttemptAnswered/1", "attempt": 1, "outcome": {"status": "succeeded", "captured": 500}}
+    assert PAYMENT.command(msgspec.msgpack.encode(answered)) == AttemptAnswered(1, SUCCEEDED)
+    plain = msgspec.to_builtins(paid().state)
+    del plain["brand"], plain["last4"]
+    assert PAYMENT.state_of(msgspec.msgpack.encode(plain)) == paid().state

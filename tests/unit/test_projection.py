@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from actors import order, stock
+from actors.pricing import Line
 from pipelines.list_orders import OrderNote, list_orders
 from pipelines.progress import SqlProgress
 from pipelines.projection import Projection, ProjectionRunner
@@ -80,10 +83,29 @@ async def test_an_order_on_its_way_is_listed_once_as_it_is(tmp_path: Path) -> No
     for version, event in enumerate((OPENED, PLACED, CONFIRMED), 1):
         log.append("order", "o1", version, event)
     await run(list_orders(orders), log, tmp_path)
-    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", 3)]
+    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", 3, "pending", (), ())]
     log.append("order", "o1", 9, order.OrderPacked(at=5))
     await run(list_orders(orders), log, tmp_path)
-    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9)]
+    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9, None, None, ())]
+
+
+async def test_an_order_is_listed_with_its_skus_payment_and_parcels(tmp_path: Path) -> None:
+    orders, log = Listing(), MemoryLog()
+    lines = (Line("l1", "MUG", "Mug", 1, 500), Line("l2", "POT", "Pot", 1, 500), Line("l3", "MUG", "Mug", 1, 400))
+    log.append("order", "o1", 1, msgspec.structs.replace(OPENED, lines=lines), PLACED)
+    log.append("order", "o1", 2, order.PaymentChanged("failed", 5, "declined"))
+    log.append("order", "o1", 3, order.OrderPaid(2999, 6), CONFIRMED, order.OrderPacked(7))
+    log.append("order", "o1", 4, order.ShipmentAdded("1", "Royal Mail", "T1", {"MUG": 2}, "u", "c", 8))
+    log.append("order", "o1", 5, order.ShipmentAdded("2", "DHL", "T2", {"POT": 1}, "u", "c", 9))
+    log.append("order", "o1", 6, order.OrderRefunded("r1", 100, 2899, "EUR", "u", "c", 10))
+    log.append("order", "old", 1, OPENED, order.OrderShipped("UPS", "T3", "u", "c", 11))
+    log.append("order", "off", 1, OPENED, PLACED, order.OrderCancelled("customer", "u", "c", 12))
+    await run(list_orders(orders), log, tmp_path)
+    one, old, off = orders.notes
+    assert (one.status, one.payment_status, one.skus) == ("packed", "partially_refunded", ("MUG", "POT"))
+    assert one.parcels == (("royal-mail", "T1", "1"), ("dhl", "T2", "2"))
+    assert (old.status, old.parcels) == ("shipped", (("ups", "T3", "1"),))
+    assert (off.status, off.payment_status) == ("cancelled", "none")
 
 
 async def test_a_save_left_under_way_by_one_that_stopped_is_no_error(tmp_path: Path) -> None:

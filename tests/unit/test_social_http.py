@@ -454,4 +454,5 @@ def test_a_good_setting_reaches_other_processes() -> None:
     settings = load(social=text)
     assert "hush" not in repr(settings)
     there = type(settings).unpacked(settings.packed())
+    assert there.social is not None
     assert parse(there.social.get_secret_value())[0].client_secret.get_secret_value() == "hush"

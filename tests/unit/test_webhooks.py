@@ -15,13 +15,14 @@ from serve.gateway.clock import now_ms
 from serve.gateway.front import Front
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
+from serve.money import plain
 from serve.payments.api import payment_routes
 from serve.payments.gateway.book import GatewayBook
 from serve.payments.gateway.calls import Confirm, Create, Page
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.desk import GatewayDesk
 from serve.payments.gateway.outgoing import WebhookEvent
-from serve.payments.gateway.pages import money, page_routes, render
+from serve.payments.gateway.pages import page_routes, render
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER, BadSignature, HttpDelivery, sign, verify
 from serve.payments.service import Payments
 from tests.unit.flow_world import DEADLINE, NotingEntities
@@ -140,7 +141,8 @@ async def test_a_webhook_is_one_command_however_often_it_comes(shop: Shop) -> No
     for _ in range(2):
         assert (await shop.post(BODY, sign(SECRET, BODY, now_ms() // 1000))).status_code == 204
     first, second = shop.entities.asked
-    assert (first.kind, first.entity, first.command) == ("payment", "s1", GatewayNotified("pi_1"))
+    news = GatewayNotified("pi_1", "evt_1", "payment_intent.succeeded")
+    assert (first.kind, first.entity, first.command) == ("payment", "s1", news)
     assert first.command_id is not None
     assert first.command_id == second.command_id
 
@@ -229,7 +231,7 @@ def test_pages_escape_what_they_show() -> None:
     assert "<X>" not in render(page)
     assert "<script>" not in render(over)
     assert "<form" not in render(Page("pi_1", 1, 5, "EUR", "bank_redirect", "/b", open=True, abandoned=True))
-    assert [money(5, "EUR"), money(1999, "jpy"), money(1999, "KWD")] == ["0.05 EUR", "1999 JPY", "1.999 KWD"]
+    assert [plain(5, "EUR"), plain(1999, "jpy"), plain(1999, "KWD")] == ["0.05 EUR", "1999 JPY", "1.999 KWD"]
 
 
 async def until_received(shop: Shop, count: int) -> None:

@@ -27,11 +27,19 @@ class GatewayRejected(Exception):
         self.code = code
 
 
+class MethodDetails(msgspec.Struct, frozen=True):
+    """What tells a card to its owner and to nobody else: its brand (visa) and its number's last four digits."""
+
+    brand: str
+    last4: str
+
+
 class IntentState(msgspec.Struct, frozen=True):
     """An intent as the gateway knows it.
 
     `attempt` is the key of the confirmation that the status and `code` speak of, None before the first.
     `code` says why the attempt failed. `action_url` is where the shopper goes next while `requires_action`.
+    `method_details`: of the card that it speaks of, if it is one.
     """
 
     id: str
@@ -45,6 +53,7 @@ class IntentState(msgspec.Struct, frozen=True):
     action_url: str | None = None
     captured: int = 0
     refunded: int = 0
+    method_details: MethodDetails | None = None
 
 
 class RefundState(msgspec.Struct, frozen=True):

@@ -28,7 +28,7 @@ from serve.payments.gateway.calls import (
     Reply,
     Result,
 )
-from serve.payments.gateway.outcomes import DECLINED_BY_SHOPPER, Behaviour, behaviour
+from serve.payments.gateway.outcomes import DECLINED_BY_SHOPPER, Behaviour, behaviour, card
 from serve.payments.gateway.outgoing import Outgoing
 
 SCHEMA = """
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS refunds (
 READ = """
 SELECT i.id, i.session, i.amount, i.currency, i.status, i.attempt, i.code, i.action_type, i.action_url,
     coalesce((SELECT amount FROM captures c WHERE c.intent = i.id), 0),
-    coalesce((SELECT sum(amount) FROM refunds r WHERE r.intent = i.id AND r.ok), 0), i.settles_at
-FROM intents i WHERE """
+    coalesce((SELECT sum(amount) FROM refunds r WHERE r.intent = i.id AND r.ok), 0), i.settles_at, a.method, a.reference
+FROM intents i LEFT JOIN attempts a ON a.key = i.attempt WHERE """
 
 
 class GatewayBook:
@@ -298,8 +298,8 @@ class GatewayBook:
         row = self._db.execute(READ + f"i.{where}", (value,)).fetchone()
         if row is None:
             return None
-        *fields, settles_at = row
-        intent = IntentState(*fields)
+        *fields, settles_at, method, reference = row
+        intent = IntentState(*[*fields, card(method, reference)])
         if settles_at is not None and settles_at <= self._now() and intent.attempt is not None:
             return self._capture(intent.id, intent.attempt, self._behaviour(intent.attempt), settles_at)
         return intent

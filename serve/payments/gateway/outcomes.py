@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from serve.payments.gateway.base import MethodDetails
+
 Result = Literal["succeed", "decline", "act", "settle"]
 
 
@@ -27,6 +29,18 @@ class Behaviour:
     webhooks: int = 0
     webhook_after_ms: int = 0
     refund_code: str | None = None
+
+
+VISA = MethodDetails("visa", "4242")
+CARDS: dict[str, MethodDetails] = {
+    "pm_card_mastercard": MethodDetails("mastercard", "4444"),
+    "pm_card_chargeDeclined": MethodDetails("visa", "0002"),
+    "pm_card_chargeDeclinedInsufficientFunds": MethodDetails("visa", "9995"),
+    "pm_card_chargeDeclinedExpiredCard": MethodDetails("visa", "0069"),
+    "pm_card_authenticationRequired": MethodDetails("visa", "3220"),
+    "pm_card_refundFail": MethodDetails("visa", "5126"),
+}
+"""The last digits of Stripe's test cards; every other reference to a card is Visa's 4242."""
 
 
 BEHAVIOURS: dict[str, Behaviour] = {
@@ -59,3 +73,10 @@ def behaviour(method: str, reference: str | None) -> Behaviour:
     if name is None:
         return Behaviour("decline", code="payment_method_missing")
     return BEHAVIOURS.get(name, Behaviour("decline", code="payment_method_unknown"))
+
+
+def card(method: str, reference: str | None) -> MethodDetails | None:
+    """What the card behind a reference looks like; None for other ways to pay, and for a card that is not known."""
+    if method != "card" or reference not in BEHAVIOURS or reference in DEFAULT_REFERENCES.values():
+        return None
+    return CARDS.get(reference, VISA)

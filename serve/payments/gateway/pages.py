@@ -3,6 +3,7 @@
 from html import escape
 
 from serve.gateway.lean import Request, Response, Routes
+from serve.money import plain
 from serve.payments.gateway.calls import Page
 from serve.payments.gateway.client import GatewayClient
 
@@ -24,14 +25,6 @@ QUESTION = """<p>Troupe asks for <strong>{amount}</strong>.</p>
 <form method="post" action="{number}/decline"><button type="submit">Decline</button></form>"""
 OVER = '<p>This payment is no longer waiting for you.</p><p><a href="{return_url}">Back to the shop</a></p>'
 ABANDONED = "<p>The bank does not answer. Close this page: the shop will notice that nothing came of it.</p>"
-MINOR_UNITS = {"JPY": 0, "KRW": 0, "BHD": 3, "KWD": 3}
-
-
-def money(amount: int, currency: str) -> str:
-    """1999, "EUR" -> "19.99 EUR"."""
-    digits = MINOR_UNITS.get(currency.upper(), 2)
-    whole, rest = divmod(amount, 10**digits)
-    return f"{whole}.{rest:0{digits}d} {currency.upper()}" if digits else f"{whole} {currency.upper()}"
 
 
 def render(page: Page) -> str:
@@ -39,7 +32,7 @@ def render(page: Page) -> str:
     if page.abandoned and page.open:
         body = ABANDONED
     elif page.open:
-        body = QUESTION.format(amount=escape(money(page.amount, page.currency)), number=page.number)
+        body = QUESTION.format(amount=escape(plain(page.amount, page.currency)), number=page.number)
     else:
         body = OVER.format(return_url=escape(page.return_url, quote=True))
     return FRAME.format(title=escape(TITLES[page.action]), body=body)

@@ -1,0 +1,65 @@
+"""The tables of the orders' own database, and what a database from before still needs."""
+
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, MetaData, String, Table, Text, inspect
+
+metadata = MetaData()
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("order_id", String(64), nullable=False, index=True),
+    Column("owner", String(160), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    # The contact as JSON; NULL once erased. The row stays, so that an order still finds whose it is.
+    Column("contact", Text),
+    # Who knows it may look at the order; NULL once revoked or erased.
+    Column("access", String(64)),
+)
+
+# The three below are the list of orders: they can be emptied and filled again from the log.
+listed = Table(
+    "orders",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(160), nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("payment_status", String(32)),
+    Index("orders_by_owner", "owner", "placed_at", "id"),
+    Index("orders_by_status", "status", "placed_at", "id"),
+    Index("orders_by_age", "placed_at", "id"),
+)
+
+order_skus = Table(
+    "order_skus",
+    metadata,
+    Column("sku", String(64), primary_key=True),
+    Column("order_id", String(64), primary_key=True),
+)
+
+parcels = Table(
+    "parcels",
+    metadata,
+    Column("carrier", String(64), primary_key=True),
+    Column("tracking", String(200), primary_key=True),
+    Column("order_id", String(64), primary_key=True),
+    Column("shipment_id", String(16), primary_key=True),
+)
+
+
+def bring_up_to_date(engine: Engine) -> None:
+    """Adds the columns that a database from before lacks. Its list is emptied: the flow fills it again, whole."""
+    with engine.begin() as connection:
+        if "access" not in _columns(connection, contacts):
+            connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN access VARCHAR(64)")
+        if "payment_status" not in _columns(connection, listed):
+            connection.exec_driver_sql("ALTER TABLE orders ADD COLUMN payment_status VARCHAR(32)")
+            connection.execute(listed.delete())
+
+
+def _columns(connection: Connection, table: Table) -> set[str]:
+    return {str(column["name"]) for column in inspect(connection).get_columns(table.name)}

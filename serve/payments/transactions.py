@@ -1,0 +1,129 @@
+"""The payment service's own database: `payment_transactions`, which the flow `keep_transactions` only ever adds to.
+
+It can be dropped and made again from the log; then the flow starts at position 0.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    and_,
+    or_,
+    select,
+)
+
+from pipelines.keep_transactions import Event, Session, Transaction, followed
+from pipelines.log.base import Happened
+from serve.databases import SharedTransactions, open_engine
+
+_metadata = MetaData()
+
+transactions = Table(
+    "payment_transactions",
+    _metadata,
+    Column("event_id", String(255), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("session", String(128), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("method", String(32), nullable=False),
+    Column("reference", String(255), nullable=False),
+    Column("detail", String(255), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("raw", Text, nullable=False),
+    Index("transactions_by_place", "position", "number"),
+    Index("transactions_by_session", "session", "position", "number"),
+    Index("transactions_by_time", "at", "position", "number"),
+)
+
+# What the next row of a session follows from; see pipelines.keep_transactions.Session.
+sessions = Table(
+    "sessions",
+    _metadata,
+    Column("id", String(128), primary_key=True),
+    Column("kept", LargeBinary, nullable=False),
+)
+
+
+class Place(NamedTuple):
+    """Of a row, in the order of the log."""
+
+    position: int
+    number: int
+
+
+class TransactionStore:
+    """Implements `KeepsTransactions`. `url` is SQLAlchemy's."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url, _metadata, 4)
+        self._reading = self._engine.execution_options(writes=False)
+        self._writes = SharedTransactions(self._engine, "payments-write")
+
+    async def close(self) -> None:
+        """Waits for what is running. The store is not used after it."""
+        await self._writes.close()
+        await asyncio.to_thread(self._engine.dispose)
+
+    async def keep(self, happened: Happened, event: Event) -> None:
+        """As `KeepsTransactions.keep`. Raises what SQLAlchemy raises."""
+        await self._writes.run(lambda connection: _keep(connection, happened, event))
+
+    async def page(
+        self,
+        *,
+        session: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Transaction]:
+        """In the order of the log, at most `limit`, behind the place `after`; times from `since`, before `until`."""
+        columns = transactions.c
+        statement = select(*(columns[name] for name in Transaction._fields))
+        if session is not None:
+            statement = statement.where(columns.session == session)
+        if since is not None:
+            statement = statement.where(columns.at >= since)
+        if until is not None:
+            statement = statement.where(columns.at < until)
+        if after is not None:
+            same = and_(columns.position == after.position, columns.number > after.number)
+            statement = statement.where(or_(columns.position > after.position, same))
+        statement = statement.order_by(columns.position, columns.number).limit(limit)
+        return [Transaction(*row) for row in await asyncio.to_thread(self._rows, statement)]
+
+    def _rows(self, statement: Select[Any]) -> Sequence[Any]:
+        with self._reading.begin() as connection:
+            return connection.execute(statement).all()
+
+
+def _keep(connection: Connection, happened: Happened, event: Event) -> None:
+    found = connection.execute(select(sessions.c.kept).where(sessions.c.id == happened.entity)).scalar()
+    session = Session() if found is None else msgspec.msgpack.decode(found, type=Session)
+    if (happened.version, happened.index) <= (session.version, session.number):
+        return
+    after, row = followed(session, happened, event)
+    kept = msgspec.msgpack.encode(after)
+    if found is None:
+        connection.execute(sessions.insert().values(id=happened.entity, kept=kept))
+    else:
+        connection.execute(sessions.update().where(sessions.c.id == happened.entity).values(kept=kept))
+    if row is not None:
+        connection.execute(transactions.insert().values(row._asdict()))
