@@ -16,6 +16,9 @@ from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
 from serve.catalog.service import Catalog
+from serve.changes.api import change_routes
+from serve.changes.recording import Recording
+from serve.changes.store import ChangeStore
 from serve.gateway import logs, telemetry
 from serve.gateway.browsers import Browsers
 from serve.gateway.call import Bounds
@@ -78,6 +81,10 @@ class Shop:
     def orders_store(self) -> OrderStore:
         return OrderStore(f"sqlite:///{self.settings.database('orders')}")
 
+    @cached_property
+    def changes(self) -> ChangeStore:
+        return ChangeStore(f"sqlite:///{self.settings.database('audit')}")
+
     def served(self) -> list[Served]:
         """What each of the chosen services answers."""
         return [BUILDERS[name](self) for name in self.settings.services if name in BUILDERS]
@@ -102,7 +109,7 @@ class Shop:
 
     async def close(self) -> None:
         await self.gateway.close()
-        for made in ("orders_store", "catalog"):
+        for made in ("orders_store", "catalog", "changes"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)
@@ -162,7 +169,7 @@ def front_of(
         limits = Limits(shop.limiter, default, strict, settings.rate_address_factor)
     return Front(
         app,
-        [*(routes for one in served for routes in one.routes), *more],
+        [*(routes for one in served for routes in one.routes), change_routes(shop.changes), *more],
         tokens=shop.tokens,
         limits=limits,
         bounds=Bounds(
@@ -174,6 +181,7 @@ def front_of(
         metrics=settings.metrics,
         measured=measures or nothing_more,
         behind_serve=True,
+        staff_log=Recording(shop.changes, {start: look for one in served for start, look in one.looks.items()}),
         elsewhere=lambda path: _absent(settings, path),
     )
 

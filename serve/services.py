@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter
 
+from actors.order import OrderView
 from serve.carts.admin_api import admin_cart_routes
 from serve.carts.api import cart_routes
 from serve.carts.service import Carts
 from serve.catalog.api import catalog_routes
+from serve.changes.recording import Look
 from serve.gateway.lean import Routes
 from serve.gateway.rate_limits import Limit
 from serve.mailing import notifications_of
@@ -29,11 +31,16 @@ if TYPE_CHECKING:
 
 
 class Served(NamedTuple):
-    """What a service answers. `strict`: operations of its routers that may be tried less often than the rest."""
+    """What a service answers.
+
+    `strict`: operations of its routers that may be tried less often than the rest. `looks`: what is recorded of the
+    things that its staff routes change, without personal data; see `serve.changes.recording`.
+    """
 
     routes: Sequence[Routes] = ()
     routers: Sequence[APIRouter] = ()
     strict: dict[tuple[str, str], Limit] = {}
+    looks: dict[str, Look] = {}
 
 
 def users(shop: "Shop") -> Served:
@@ -41,7 +48,8 @@ def users(shop: "Shop") -> Served:
 
 
 def catalog(shop: "Shop") -> Served:
-    return Served([catalog_routes(shop.catalog)])
+    looks: dict[str, Look] = {"/api/admin/products": shop.catalog.product_of_sku}
+    return Served([catalog_routes(shop.catalog)], looks=looks)
 
 
 def carts(shop: "Shop") -> Served:
@@ -55,7 +63,15 @@ def orders(shop: "Shop") -> Served:
     deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
     made = Orders(shop.entities, shop.orders_store, shop.prices, shop.terms, shop.seen, waiters, deadlines=deadlines)
     stock = Stock(shop.entities, shop.prices)
-    return Served([order_routes(made, shop.entities, streams), admin_order_routes(made, stock)])
+
+    async def order(order_id: str) -> dict[str, str] | None:
+        view, version, _ = await shop.entities.read("order", order_id)
+        if version == 0 or not isinstance(view, OrderView):
+            return None
+        return {"status": view.status, "payment_status": view.payment_status}
+
+    looks: dict[str, Look] = {"/api/admin/orders": order, "/api/admin/stock": stock.read}
+    return Served([order_routes(made, shop.entities, streams), admin_order_routes(made, stock)], looks=looks)
 
 
 def payments(shop: "Shop") -> Served:
