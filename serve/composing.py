@@ -34,6 +34,7 @@ from serve.lacking import NoEntities, no_gateway
 from serve.measures import Measures
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
+from serve.processes import is_closing
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.service import Users
@@ -101,7 +102,9 @@ class Shop:
         }
 
     async def ready(self) -> Health:
-        """What does not run in this process is named, and counts nothing."""
+        """What does not run here is named, and counts nothing. A shop that is about to close is not ready."""
+        if await asyncio.to_thread(is_closing, self.settings.data_dir):
+            return Health(False, {"shop": "closing"})
         ports = self.ports()
         here = {str(name): port for name, port in ports.items() if name in self.settings.services}
         found = await health_of(here, READY_SECONDS)
