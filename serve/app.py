@@ -24,6 +24,7 @@ from serve.settings import Settings
 from serve.starting import gateway
 
 REQUESTS_AT_ONCE = 10_000
+GRACE_SECONDS = 3.0
 
 
 def build_front(settings: Settings) -> Front:
@@ -104,7 +105,8 @@ def deploy(settings: Settings, name: str) -> None:
         num_replicas=1,
         max_ongoing_requests=REQUESTS_AT_ONCE,
         ray_actor_options={"num_cpus": 0},
-        graceful_shutdown_timeout_s=5,
+        # What was accepted is answered: the longest that an answer may take is a checkout's.
+        graceful_shutdown_timeout_s=settings.checkout_wait_seconds + GRACE_SECONDS,
         graceful_shutdown_wait_loop_s=0.5,
         logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
     )

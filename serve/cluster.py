@@ -1,15 +1,17 @@
 """Starts Ray and Serve for the shop on this machine, and ends all of it."""
 
+import math
 import os
 import resource
 import secrets
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 
-from serve import ingress
+from serve import ingress, processes
 from serve.settings import Settings
 
 Tell = Callable[[str], None]
@@ -31,6 +33,7 @@ class Cluster:
     def start(self) -> None:
         """Raises CannotStart with a text for people."""
         os.environ.update(self._environment())
+        processes.note_closing(self._settings.data_dir, False)
         self._tell("Starting Ray")
         self._start_ray()
         self._tell("Starting Serve with HAProxy")
@@ -51,11 +54,26 @@ class Cluster:
 
         if not ray.is_initialized():
             return
+        processes.note_closing(self._settings.data_dir, True)
+        if self._settings.closing_seconds:
+            self._tell("Telling balancers that the shop is about to close")
+            time.sleep(self._settings.closing_seconds)
         self._tell("Closing the shop")
+        self._drain()
         serve.shutdown()
         self._tell("Releasing the shards")
         starting.stop_actors()
         ray.shutdown()
+
+    def _drain(self) -> None:
+        """Lets the replicas answer what they accepted, while the balancer still stands: shutting Serve down cuts it."""
+        from ray import serve
+
+        try:
+            serve.delete(APPLICATION)
+        except Exception as error:
+            # There is none yet, or Serve is not well: what follows ends it anyhow.
+            self._tell(f"Closing at once ({type(error).__name__})")
 
     def _environment(self) -> dict[str, str]:
         """Ray reads these when it is imported and hands them to all that it starts."""
@@ -80,7 +98,8 @@ class Cluster:
             "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
             "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
             "RAY_SERVE_HAPROXY_NBTHREAD": "2",
-            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+            # Connections of before it read a new configuration: they last as long as a checkout may.
+            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(max(10, math.ceil(self._settings.checkout_wait_seconds) + 5)),
             # HAProxy turns to it when no replica is there: a port of all shops on the machine would be another shop's.
             "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(first + 2),
             "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(first + 3),

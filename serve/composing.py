@@ -16,6 +16,9 @@ from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
 from serve.catalog.service import Catalog
+from serve.changes.api import change_routes
+from serve.changes.recording import Recording
+from serve.changes.store import ChangeStore
 from serve.gateway import logs, telemetry
 from serve.gateway.browsers import Browsers
 from serve.gateway.call import Bounds
@@ -35,6 +38,7 @@ from serve.orders.schemas import Seller
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.transactions import TransactionStore
+from serve.processes import is_closing
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.accounts import Accounts
@@ -130,6 +134,10 @@ class Shop:
     def transactions(self) -> TransactionStore:
         return TransactionStore(f"sqlite:///{self.settings.database('payments')}")
 
+    @cached_property
+    def changes(self) -> ChangeStore:
+        return ChangeStore(f"sqlite:///{self.settings.database('audit')}")
+
     def served(self) -> list[Served]:
         """What each of the chosen services answers."""
         return [BUILDERS[name](self) for name in self.settings.services if name in BUILDERS]
@@ -146,7 +154,9 @@ class Shop:
         }
 
     async def ready(self) -> Health:
-        """What does not run in this process is named, and counts nothing."""
+        """What does not run here is named, and counts nothing. A shop that is about to close is not ready."""
+        if await asyncio.to_thread(is_closing, self.settings.data_dir):
+            return Health(False, {"shop": "closing"})
         ports = self.ports()
         here = {str(name): port for name, port in ports.items() if name in self.settings.services}
         found = await health_of(here, READY_SECONDS)
@@ -155,7 +165,7 @@ class Shop:
     async def close(self) -> None:
         await self.ended.stop()
         await self.gateway.close()
-        for made in ("prices", "notices", "transactions", "orders_store", "catalog"):
+        for made in ("prices", "notices", "transactions", "orders_store", "catalog", "changes"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)
@@ -223,7 +233,7 @@ def front_of(
         limits = Limits(shop.limiter, default, strict, settings.rate_address_factor)
     return Front(
         app,
-        [*(routes for one in served for routes in one.routes), *more],
+        [*(routes for one in served for routes in one.routes), change_routes(shop.changes), *more],
         tokens=shop.tokens,
         limits=limits,
         bounds=Bounds(
@@ -235,6 +245,7 @@ def front_of(
         metrics=settings.metrics,
         measured=measures or nothing_more,
         behind_serve=True,
+        staff_log=Recording(shop.changes, {start: look for one in served for start, look in one.looks.items()}),
         elsewhere=lambda path: _absent(settings, path),
     )
 

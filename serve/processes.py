@@ -44,6 +44,22 @@ def noted(folder: Path) -> Running | None:
         return None
 
 
+def _closing_file(folder: Path) -> Path:
+    return folder / "closing"
+
+
+def note_closing(folder: Path, closing: bool) -> None:
+    """Tells the other processes of the shop whether it is about to close: from then on it is not ready."""
+    if closing:
+        _closing_file(folder).touch(mode=0o600)
+    else:
+        _closing_file(folder).unlink(missing_ok=True)
+
+
+def is_closing(folder: Path) -> bool:
+    return _closing_file(folder).exists()
+
+
 def alive(running: Running) -> bool:
     """Whether its main process still runs; another process under the same number does not count."""
     try:

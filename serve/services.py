@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import APIRouter
 
+from actors.order import OrderView
 from serve.carts.admin_api import admin_cart_routes
 from serve.carts.api import cart_routes
 from serve.carts.service import Carts
 from serve.catalog.api import catalog_routes
+from serve.changes.recording import Look
 from serve.gateway.lean import Routes
 from serve.gateway.rate_limits import Limit
 from serve.notifications.api import notification_routes
@@ -32,11 +34,16 @@ if TYPE_CHECKING:
 
 
 class Served(NamedTuple):
-    """What a service answers. `strict`: operations of its routers that may be tried less often than the rest."""
+    """What a service answers.
+
+    `strict`: operations of its routers that may be tried less often than the rest. `looks`: what is recorded of the
+    things that its staff routes change, without personal data; see `serve.changes.recording`.
+    """
 
     routes: Sequence[Routes] = ()
     routers: Sequence[APIRouter] = ()
     strict: dict[tuple[str, str], Limit] = {}
+    looks: dict[str, Look] = {}
 
 
 def users(shop: "Shop") -> Served:
@@ -48,7 +55,8 @@ def users(shop: "Shop") -> Served:
 
 
 def catalog(shop: "Shop") -> Served:
-    return Served([catalog_routes(shop.catalog)])
+    looks: dict[str, Look] = {"/api/admin/products": shop.catalog.product_of_sku}
+    return Served([catalog_routes(shop.catalog)], looks=looks)
 
 
 def _carts_of(shop: "Shop") -> Carts:
@@ -78,9 +86,16 @@ def orders(shop: "Shop") -> Served:
     stock = Stock(shop.entities, shop.prices)
     given = settings.carrier_secret
     carriers = Carriers(shop.entities, shop.orders_store, [given.get_secret_value()] if given else [])
-    return Served(
-        [order_routes(made, shop.entities, streams), admin_order_routes(made, stock), carrier_routes(carriers)]
-    )
+
+    async def order(order_id: str) -> dict[str, str] | None:
+        view, version, _ = await shop.entities.read("order", order_id)
+        if version == 0 or not isinstance(view, OrderView):
+            return None
+        return {"status": view.status, "payment_status": view.payment_status}
+
+    looks: dict[str, Look] = {"/api/admin/orders": order, "/api/admin/stock": stock.read}
+    routes = [order_routes(made, shop.entities, streams), admin_order_routes(made, stock), carrier_routes(carriers)]
+    return Served(routes, looks=looks)
 
 
 def payments(shop: "Shop") -> Served:
@@ -106,7 +121,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "users": ("/api/users", "/api/admin/users", "/.well-known"),
     "catalog": ("/api/catalog", "/api/admin/products", "/api/admin/catalog"),
     "carts": ("/api/cart", "/api/admin/carts"),
-    "orders": ("/api/orders", "/api/admin/orders", "/api/admin/stock", "/api/carriers"),
+    "orders": ("/api/orders", "/api/admin/orders", "/api/admin/stock"),
     "payments": ("/api/payments", "/api/admin/payments", "/test-gateway"),
     "notifications": ("/api/notifications", "/api/admin/notifications"),
     "entities": ("/api/admin/hosts",),

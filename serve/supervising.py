@@ -59,7 +59,8 @@ def supervise(settings: Settings, mark: str, demo: bool) -> int:
         # Secrets go through a pipe: arguments and environments can be looked at.
         child.stdin.write(json.dumps({"settings": settings.packed(), "demo": demo}).encode())
         child.stdin.close()
-        return _wait(child, asked)
+        # Until it says that it is not ready, answers what it had accepted, and releases what it has.
+        return _wait(child, asked, settings.closing_seconds + settings.checkout_wait_seconds + STOP_SECONDS)
     finally:
         processes.sweep(mark)
         processes.forget(settings.data_dir)
@@ -80,14 +81,14 @@ def _pass_signals_on(child: subprocess.Popen[bytes]) -> threading.Event:
     return asked
 
 
-def _wait(child: subprocess.Popen[bytes], asked: threading.Event) -> int:
+def _wait(child: subprocess.Popen[bytes], asked: threading.Event, patience: float) -> int:
     while not asked.is_set():
         try:
             return child.wait(LOOK_SECONDS)
         except subprocess.TimeoutExpired:
             continue
     try:
-        child.wait(STOP_SECONDS)
+        child.wait(patience)
     except subprocess.TimeoutExpired:
         child.kill()
     # However it ended, it was told to.

@@ -48,6 +48,7 @@ class RunningShop:
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0  # where the log of the present run begins
+        self._asked = False
         self._token = ""
         self._token_until = 0.0
 
@@ -70,6 +71,7 @@ class RunningShop:
     def start(self) -> None:
         """Also after `stop` or `kill`: on the same data. Raises AssertionError with the log if it does not come up."""
         self._began = len(self.log())
+        self._asked = False
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "serve.cli.main", *self._command],
@@ -85,12 +87,18 @@ class RunningShop:
             sys.stderr.write(f"The shop did not come up. Its log:\n{self.log()[-LOG_TAIL:]}\n")
             raise
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM, once: a second one would not let it end in order."""
+        if self._process is not None and not self._asked:
+            self._process.send_signal(signal.SIGTERM)
+            self._asked = True
+
     def stop(self) -> None:
         """In order. Raises AssertionError if it does not end well or leaves a process behind."""
         if self._process is None:
             return
         mark = self._mark()
-        self._process.send_signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

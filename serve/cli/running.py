@@ -65,10 +65,11 @@ def stop(data: Annotated[Path | None, typer.Option(help="The data folder of the 
         console.print(f"No shop runs on {settings.data_dir}. Processes left behind and ended: {left}.")
         return
     os.kill(running.pid, signal.SIGTERM)
-    until = time.monotonic() + STOP_SECONDS
+    patience = STOP_SECONDS + settings.closing_seconds + settings.checkout_wait_seconds
+    until = time.monotonic() + patience
     while processes.alive(running):
         if time.monotonic() > until:
-            console.print(f"It takes longer than {STOP_SECONDS:.0f} s; ending what is left")
+            console.print(f"It takes longer than {patience:.0f} s; ending what is left")
             processes.sweep(running.mark)
             os.kill(running.pid, signal.SIGKILL)
             break

@@ -1,7 +1,8 @@
 """The front of every HTTP application: request ids, lean routes, and a FastAPI application for the rest."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -12,11 +13,12 @@ from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
 from serve.gateway.health import Health
 from serve.gateway.lean import Request, Response, Route, Routes, json
-from serve.gateway.limiting import Limiting
+from serve.gateway.limiting import ADMIN, Limiting
 from serve.gateway.limiting import Limits as Limits
 from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
 from serve.gateway.problems import Problem, lacking
 from serve.gateway.rate_limits import Addresses, Limit
+from serve.gateway.recording import StaffLog
 from serve.gateway.routing import Found, Table
 
 Ready = Callable[[], Awaitable[Health]]
@@ -24,6 +26,7 @@ Elsewhere = Callable[[str], str | None]
 Measured = Callable[[], Awaitable[Sequence[Metric]]]
 
 READY_SECONDS = 5.0
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
 _IDENTITY = frozenset(
     b"remote-user x-remote-user x-user x-user-id x-user-email x-user-name x-user-roles x-roles x-principal "
@@ -46,6 +49,12 @@ async def nothing_more() -> Sequence[Metric]:
     return ()
 
 
+class _Outcome:
+    """How a change by staff ended, once that is known."""
+
+    status = 500
+
+
 class Front:
     """An ASGI application. Its cost to a lean request is a look-up, a decode and a handful of small objects."""
 
@@ -63,12 +72,14 @@ class Front:
         measured: Measured = nothing_more,
         title: str = "Troupe",
         behind_serve: bool = False,
+        staff_log: StaffLog | None = None,
         elsewhere: Elsewhere = lambda _: None,
     ) -> None:
         """`ready` looks at the ports of the shop.
 
         `measured` tells what other processes know, for `/metrics`; it must not take long, whatever became of them.
         `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
+        `staff_log`: where each write of a staff route is recorded, before and after it is carried out.
         `elsewhere`: the part of the shop that a path belongs to, if that part does not run in this process.
         """
         self._app = app
@@ -80,6 +91,7 @@ class Front:
         self._measured = measured
         self._title = title
         self._elsewhere = elsewhere
+        self._staff_log = staff_log
         self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
         own = self._own_routes(metrics)
@@ -213,7 +225,27 @@ class Front:
             _check_media_type(request.header("content-type"))
             request.raw_body = await call.body()
             request.body = route.decode(request.raw_body)
-        return await route.handler(request)
+        if route.access != "staff" or route.method == "GET":
+            return await route.handler(request)
+        async with self._recorded(request.principal, route.method, path, call.request_id) as outcome:
+            response = await route.handler(request)
+            outcome.status = response.status
+            return response
+
+    @asynccontextmanager
+    async def _recorded(self, principal: Principal, method: str, path: str, request_id: str) -> AsyncIterator[_Outcome]:
+        """Around a change by staff. When the caller's task is cancelled, nobody knows how it ended."""
+        outcome = _Outcome()
+        if self._staff_log is None:
+            yield outcome
+            return
+        change = await self._staff_log.begin(principal.id, method, path, request_id)
+        try:
+            yield outcome
+        except Exception as error:
+            await self._staff_log.end(change, problems.status_of(error))
+            raise
+        await self._staff_log.end(change, outcome.status)
 
     async def _principal(self, call: Call) -> Principal:
         if call.authorization is None:
@@ -267,7 +299,13 @@ class Front:
             if found is None and (service := self._elsewhere(path)) is not None:
                 raise lacking(service)
             call.check_length()
-            await self._app(call.scope, call.limited_receive, call.send_with_id)
+            who = state["principal"]
+            if method in _CHANGING and path.startswith(ADMIN) and isinstance(who, Principal) and who.is_staff:
+                async with self._recorded(who, method, path, call.request_id) as outcome:
+                    await self._app(call.scope, call.limited_receive, call.send_with_id)
+                    outcome.status = call.status
+            else:
+                await self._app(call.scope, call.limited_receive, call.send_with_id)
         except Exception as error:
             if isinstance(error, ClientGone) or (call.status and not call.complete):
                 raise

@@ -164,6 +164,15 @@ def from_error(error: BaseException) -> Problem:
     return Problem("internal", "The error was recorded; the request id finds it.")
 
 
+def status_of(error: Exception) -> int:
+    """The status of the answer for an exception."""
+    if isinstance(error, Problem):
+        return error.status
+    if isinstance(error, Overloaded | Unavailable | TimeoutError):
+        return 503
+    return 422 if isinstance(error, KeyReused) else 500
+
+
 def _answer(problem: Problem, request: FastApiRequest) -> StarletteResponse:
     request_id = str(request.scope.get("state", {}).get("request_id", ""))
     return StarletteResponse(problem.body(request_id), problem.status, problem.headers, MEDIA_TYPE)

@@ -1,5 +1,6 @@
 """Each service served alone: it answers its own routes, and says which part is lacking for the rest."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from serve import settings as settings_module
 from serve.composing import NOT_HERE, Shop, front_of
+from serve.gateway.health import Health, Port, health_of
 from serve.payments.gateway.calls import Call, Reply
 from serve.payments.gateway.client import GatewayClient
+from serve.processes import note_closing
 from serve.services import BUILDERS, PATHS, service_of
 from serve.settings import SERVICES
 
@@ -74,7 +77,8 @@ async def test_a_service_alone_answers_its_own_routes(service: str, tmp_path: Pa
             assert (path, answer.status_code) == (path, status)
         document = (await http.get("/openapi.json")).json()
         ready = await http.get("/api/health/ready")
-    assert {service_of(path) for path in document["paths"]} == {service}
+    assert {service_of(path) for path in document["paths"]} - {None} == {service}
+    assert [path for path in document["paths"] if service_of(path) is None] == ["/api/admin/changes"]
     assert ready.status_code == 200
     parts = ready.json()["parts"]
     assert {name for name, state in parts.items() if state == NOT_HERE} == set(shop.ports()) - {service}
@@ -104,13 +108,72 @@ async def test_another_services_routes_are_known_and_not_here(tmp_path: Path) ->
 async def test_a_service_alone_makes_its_own_databases_only(tmp_path: Path) -> None:
     async with alone(tmp_path, "catalog") as (http, _):
         assert (await http.get("/api/catalog/products")).status_code == 200
-    # The keys that tokens are verified with are in users.db.
-    assert sorted(path.name for path in made(tmp_path)) == ["catalog.db", "users.db"]
+    # The keys that tokens are verified with are in users.db; every process records what staff change.
+    assert sorted(path.name for path in made(tmp_path)) == ["audit.db", "catalog.db", "users.db"]
 
 
 async def test_the_whole_has_every_route_and_each_belongs_to_one_service(tmp_path: Path) -> None:
     async with alone(tmp_path, *SERVICES) as (http, _):
         document = (await http.get("/openapi.json")).json()
-    owners = {path: [name for name in PATHS if service_of(path) == name] for path in document["paths"]}
-    assert [path for path, found in owners.items() if len(found) != 1] == []
-    assert {found[0] for found in owners.values()} == set(BUILDERS)
+    assert {service_of(path) for path in document["paths"]} - {None} == set(BUILDERS)
+    assert [path for path in document["paths"] if service_of(path) is None] == ["/api/admin/changes"]
+    starts = [start for found in PATHS.values() for start in found]
+    assert len(starts) == len(set(starts))
+
+
+async def test_what_staff_change_in_the_catalogue_is_recorded(tmp_path: Path) -> None:
+    async with alone(tmp_path, "catalog") as (http, shop):
+        headers = {"Authorization": f"Bearer {await shop.tokens.access('sam', ('staff',), 's-1')}"}
+        draft = {"name": "Mug", "category": "Kitchen", "price": 1450}
+        created = await http.put("/api/admin/products/MUG", json=draft, headers=headers)
+        changed = await http.patch("/api/admin/products/MUG", json={"price": 1250}, headers=headers)
+        assert (created.status_code, changed.status_code) == (201, 200)
+        patch, put = (await http.get("/api/admin/changes", headers=headers)).json()["items"]
+    assert (put["who"], put["method"], put["status"], put["before"]) == ("sam", "PUT", 201, None)
+    assert (put["after"]["price"], patch["before"]["price"], patch["after"]["price"]) == (1450, 1450, 1250)
+
+
+async def test_a_shop_that_is_about_to_close_is_not_ready(tmp_path: Path) -> None:
+    async with alone(tmp_path, "catalog") as (http, _):
+        note_closing(tmp_path, True)
+        closing = await http.get("/api/health/ready")
+        served = await http.get("/api/catalog/products")
+        note_closing(tmp_path, False)
+        again = await http.get("/api/health/ready")
+    assert (closing.status_code, closing.json()) == (503, {"ready": False, "parts": {"shop": "closing"}})
+    assert (served.status_code, again.status_code) == (200, 200)
+
+
+async def test_what_a_checkout_needs_decides_and_each_port_has_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.composing.READY_SECONDS", 0.2)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    async with alone(tmp_path, *SERVICES) as (http, shop):
+        monkeypatch.setattr(shop.catalog, "categories", hang)
+        answer = await http.get("/api/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["parts"] == {
+        "entities": "Problem",
+        "catalog": "no answer within 0.2 s",
+        "orders": "ok",
+        "users": "ok",
+        "payments": "ok",
+        "notifications": "ok",
+    }
+
+
+async def test_a_checkout_can_do_without_mail() -> None:
+    async def fail() -> None:
+        raise OSError("the folder of somebody@example.com")
+
+    async def work() -> None:
+        pass
+
+    assert await health_of({"orders": Port(work), "mail": Port(fail, needed=False)}, 1.0) == Health(
+        True, {"orders": "ok", "mail": "OSError"}
+    )
+    assert (await health_of({"orders": Port(fail)}, 1.0)).ready is False
