@@ -15,6 +15,10 @@ from serve.carts.service import Carts
 from serve.carts.terms import ShopTerms
 from serve.catalog.api import catalog_routes
 from serve.catalog.prices import Prices
+from serve.catalog.search.analysis import Analysis
+from serve.catalog.search.api import search_routes
+from serve.catalog.search.embedded import EmbeddedSearch
+from serve.catalog.search.synonyms import Synonyms
 from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
 from serve.gateway.front import Front, Limits
@@ -60,6 +64,8 @@ class Shop:
             self._engine, self.tokens, self._passwords, refresh_days=settings.refresh_days, limits=self.limiter
         )
         self.catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
+        analysis = Analysis(settings.language)
+        self.search = EmbeddedSearch(settings.search_dir, analysis, Synonyms(settings.search_synonyms, analysis))
         self.orders_store = OrderStore(f"sqlite:///{settings.database('orders')}")
 
     def routes(self) -> list[Routes]:
@@ -76,6 +82,7 @@ class Shop:
             order_routes(orders, entities, streams),
             admin_order_routes(orders, Stock(entities, prices)),
             catalog_routes(self.catalog),
+            search_routes(self.search, settings.currency),
             payment_routes(Payments(entities, [secret] if secret else [])),
             page_routes(self.gateway),
             notification_routes(notifications_of(settings, self.orders_store, UserStore(self._engine))),
@@ -101,6 +108,7 @@ class Shop:
         await self.gateway.close()
         await self.orders_store.close()
         await self.catalog.close()
+        await self.search.close()
         await asyncio.to_thread(self._engine.dispose)
 
 

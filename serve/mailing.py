@@ -15,6 +15,7 @@ from pipelines.log.sql import JournalLog
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
+from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
 from serve.gateway import logs
 from serve.notifications.contacts import OrderContacts
 from serve.notifications.mailer import FolderMailer, Mailer
@@ -56,18 +57,21 @@ class Mailing:
         self._notifications = notifications_of(settings, self._orders, users, self._mails)
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
+        self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
         self._runner: FlowRunner | None = None
         self._tasks = Tasks()
 
     async def start(self, entities: Entities) -> None:
         self._runner = FlowRunner(send_mails(entities, self._notifications), self._log, self._progress)
         await self._runner.start()
+        await self._indexing.start()
         self._tasks.start(Upkeep(entities, self._orders, self._mails).run(), "upkeep")
 
     async def stop(self) -> None:
         await self._tasks.close()
         if self._runner is not None:
             await self._runner.stop()
+            await self._indexing.stop()
         await self._mails.close()
         await self._notifications.close()
         await self._orders.close()

@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     checkout_wait_seconds: float = Field(5.0, ge=0, le=30, description="how long a checkout waits for the order")
     max_waiters: int = Field(2000, ge=0, description="how many requests may wait at once; beyond it they don't wait")
 
+    language: Literal["en", "de"] = Field("en", description="the shop's language, for search: en or de")
+    search_synonyms: Path | None = Field(None, description="a file of synonyms for search; unset: those we bring")
+
     # The actors
     hosts: int = Field(1, ge=0, le=64, description="processes that run entities; 0: the web process runs them itself")
     shards: int = Field(64, ge=1, le=4096, description="fixed for the life of a database")
@@ -91,7 +94,7 @@ class Settings(BaseSettings):
     metrics: bool = Field(True, description="whether /metrics is served")
     otlp_endpoint: str | None = Field(None, description="where traces go (OTLP over HTTP); unset: no traces")
 
-    @field_validator("data_dir", "mail_dir")
+    @field_validator("data_dir", "mail_dir", "search_synonyms")
     @classmethod
     def _is_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()  # our other processes start elsewhere
@@ -124,6 +127,10 @@ class Settings(BaseSettings):
     @property
     def mails(self) -> Path:
         return self.mail_dir or self.data_dir / "mail"
+
+    @property
+    def search_dir(self) -> Path:
+        return self.data_dir / "search"
 
     def database(self, name: str) -> Path:
         """The file of a database: ``database("users")`` is DATA_DIR/users.db."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, simulating, staff
+from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, search, simulating, staff
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
@@ -13,6 +13,7 @@ app.command()(simulating.simulate)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(search.app, name="search")
 catalog.register(app)
 
 
