@@ -186,7 +186,7 @@ class ProductIndexer:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _open(self) -> None:
-        if self._current is None and (found := await self._indexes.current()) is not None:
+        if self._current is None and self._next is None and (found := await self._indexes.current()) is not None:
             self._current = _Feed(found, self._fresh)
             self._moved.set()
         if self._next is None and (self._current is None or await self._indexes.rebuild_wanted()):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -61,7 +62,7 @@ def demo() -> list[ProductFacts]:
             one.category,
             description=one.description.strip(),
             attributes=one.specifications,
-            variants=(variant(one.sku, one.draft().price),),
+            variants=(variant(one.sku, int(Decimal(one.price) * 100)),),
             created_at=1_750_000_000_000 + place,
         )
         for place, one in enumerate(demo_products())
@@ -105,7 +106,9 @@ class World:
         self.stock = SearchStock(f"sqlite:///{folder / 'search.db'}")
         self.generations = Generations(self.folder, self.analysis)
         self.indexer = ProductIndexer(self.outbox.log, self.generations, self.stock)
-        self.search = EmbeddedSearch(self.folder, self.analysis, Synonyms(synonyms, self.analysis), seconds=20, look_every=0)
+        self.search = EmbeddedSearch(
+            self.folder, self.analysis, Synonyms(synonyms, self.analysis), seconds=20, look_every=0
+        )
 
     async def indexed(self, *products: ProductFacts | str) -> None:
         """Tells of them, and returns once they can be found."""

@@ -173,11 +173,11 @@ class EmbeddedSearch:
         state = Query.term_query(self._schema, "id", STATE)
         return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, state)])
 
-    def _found_words(self, searcher: Searcher, texts: Texts) -> tuple[Query, Matched]:
+    def _found_words(self, searcher: Searcher, texts: Texts, enough: int = ENOUGH) -> tuple[Query, Matched]:
         """The strictest reading of the words that finds enough. Filters do not change how words are read."""
         exact, bent = texts.query("all_words"), texts.query("typos")
         strictly = _count(searcher, exact)
-        if strictly >= ENOUGH:
+        if strictly >= enough:
             return exact, "all_words"
         if (loosely := _count(searcher, bent)) > strictly:
             return bent, "typos"
@@ -196,8 +196,8 @@ class EmbeddedSearch:
             more = len(hits) > limit and after + limit < DEEPEST
             return self._kept(searcher, [at for _, at in hits[:limit]]), total, after + limit if more else None
         if cursor is not None:
-            low, high = (None, after) if order.order == Order.Desc else (after, None)
-            beyond = Query.range_query(self._schema, order.field, FieldType.Integer, low, high, False, False)
+            low, high = (None, after - 1) if order.order == Order.Desc else (after + 1, None)
+            beyond = Query.range_query(self._schema, order.field, FieldType.Integer, low, high)
             query = Query.boolean_query([(Occur.Must, query), (Occur.Must, beyond)])
         hits = searcher.search(query, limit + 1, count=False, order_by_field=order.field, order=order.order).hits
         following = int(hits[limit - 1][0]) if len(hits) > limit else None
@@ -212,7 +212,7 @@ class EmbeddedSearch:
         if not typed.words:
             return []
         texts = Texts(typed, self._analysis, self._synonyms.groups(), self._schema)
-        query, matched = self._found_words(searcher, texts)
+        query, matched = self._found_words(searcher, texts, enough=1)
         found = [] if matched == "some_words" else self._page(searcher, query, "relevance", None, limit)[0]
         suggested = [
             *self._longer(searcher, typed, text)[: max(1, limit // 3)],
@@ -271,6 +271,9 @@ class EmbeddedSearch:
                     self._opened.files.reload()
                     self._opened = self._opened._replace(stamp=stamp)
                 return
+            except SearchRebuilding:
+                self._opened = None
+                raise
             except Exception:
                 # Its place may just have been taken by the next one: then that is looked at.
                 if last:

@@ -91,22 +91,24 @@ class Generation:
         """Empty. Blocks."""
         self.folder.mkdir(parents=True)
         self._index = Index(self._schema, str(self.folder), reuse=False)
-        self._start()
+        self._prepare()
+        self._writer = self._index.writer(HEAP, 1)
         self._commit(0)
 
     def open(self) -> None:
         """As it was left. Blocks. Raises ValueError if it is not as it must be, or another process writes to it."""
         self._index = Index.open(str(self.folder))
-        self._start()
+        self._prepare()
         self._state = state_of(self._index)
         if self._state.recipe != self._recipe:
             raise ValueError(f"the index is of the recipe {self._state.recipe}, not {self._recipe}")
+        # Last: whoever has it keeps others out.
+        self._writer = self._index.writer(HEAP, 1)
 
-    def _start(self) -> None:
+    def _prepare(self) -> None:
         prepare(self._index, self._analysis)
         self._index.config_reader("manual")
         self._index.reload()
-        self._writer = self._index.writer(HEAP, 1)
 
     @property
     def position(self) -> int:
@@ -206,7 +208,7 @@ class Generations:
         for number in there:
             if number != answers:
                 shutil.rmtree(path(self._folder, number))  # of a rebuild that was broken off
-        made = Generation(path(self._folder, max(there, default=0) + 1), self._analysis, self._thread)
+        made = Generation(path(self._folder, max([*there, answers or 0]) + 1), self._analysis, self._thread)
         made.create()
         return made
 

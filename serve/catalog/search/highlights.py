@@ -6,7 +6,7 @@ from html import escape
 
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import Highlights, Matched
-from serve.catalog.search.queries import SHORTEST_DOUBLE_TYPO, SHORTEST_PREFIX, SHORTEST_TYPO, Words
+from serve.catalog.search.queries import SHORTEST_PREFIX, Words, forgiven
 from serve.catalog.search.synonyms import Groups
 
 SNIPPET = 200
@@ -21,7 +21,7 @@ class Marker:
         self._stems = {analysis.stem(word) for word in typed.words}
         self._stems |= set(_synonyms(typed, analysis, groups))
         self._start = typed.words[-1] if typed.open and typed.words else ""
-        self._alike = [w for w in typed.words if len(w) >= SHORTEST_TYPO and not any(c.isdigit() for c in w)]
+        self._alike = [word for word in typed.words if forgiven(word)]
         self._typos = matched != "all_words"
         self._joined = {a + b for a, b in zip(typed.words, typed.words[1:], strict=False)}
         self._known: dict[str, bool] = {}
@@ -60,8 +60,8 @@ class Marker:
             return True
         stem = self._analysis.stem
         return any(
-            within(word, meant, most) or within(stem(word), stem(meant), most)
-            for meant, most in ((meant, 2 if len(meant) >= SHORTEST_DOUBLE_TYPO else 1) for meant in self._alike)
+            within(word, meant, forgiven(meant)) or within(stem(word), stem(meant), forgiven(stem(meant)))
+            for meant in self._alike
         )
 
 

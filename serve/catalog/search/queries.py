@@ -50,6 +50,13 @@ def words_of(text: str, analysis: Analysis) -> Words:
     return Words(folded(text), telling, is_open)
 
 
+def forgiven(word: str) -> int:
+    """How many typos a word may have: none in short ones and in numbers."""
+    if len(word) < SHORTEST_TYPO or any(c.isdigit() for c in word):
+        return 0
+    return 2 if len(word) >= SHORTEST_DOUBLE_TYPO else 1
+
+
 class Texts:
     """Makes the queries of one text. Without words it finds nothing, except by its SKU."""
 
@@ -132,17 +139,15 @@ class Texts:
         return either(ways)
 
     def _alike(self, word: str, goes_on: bool) -> Iterable[Query]:
-        if len(word) < SHORTEST_TYPO or any(c.isdigit() for c in word):
-            return
-        distances = ((1, TYPO), (2, TWO_TYPOS)) if len(word) >= SHORTEST_DOUBLE_TYPO else ((1, TYPO),)
-        for distance, scores in distances:
-            # The stems, so that a typo in a plural is none of two; in names the words too, which stems can be far from.
-            alike = Query.fuzzy_term_query(self._schema, "name_words", word, distance, True, False)
-            yield Query.const_score_query(alike, scores["name"])
-            for field, score in scores.items():
-                alike = Query.fuzzy_term_query(self._schema, field, self._stem(word), distance, True, False)
-                yield Query.const_score_query(alike, score)
-        if goes_on and len(word) >= SHORTEST_OPEN_TYPO:
+        # The stems, so that a typo in a plural is one of two; in names the words too, which stems can be far from.
+        stem = self._stem(word)
+        sought = [("name_words", "name", word), *((field, field, stem) for field in TEXTS)]
+        for distance, scores in ((1, TYPO), (2, TWO_TYPOS)):
+            for field, place, text in sought:
+                if forgiven(text) >= distance:
+                    alike = Query.fuzzy_term_query(self._schema, field, text, distance, True, False)
+                    yield Query.const_score_query(alike, scores[place])
+        if goes_on and forgiven(word) and len(word) >= SHORTEST_OPEN_TYPO:
             begins = Query.fuzzy_term_query(self._schema, "name_words", word, 1, True, True)
             yield Query.const_score_query(begins, TYPO["name"] * 0.8)
 
