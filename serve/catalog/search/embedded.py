@@ -1,15 +1,11 @@
 """Search in an index on this machine's disk, with tantivy: the half that answers.
 
-Generations of the index lie in folders of their own, `CURRENT` names the one that answers. One process writes
-(`generations.py`), any number read: a reader looks at the files before it answers, at most ten times a second.
+One process writes (`generations.py`), any number read (`reading.py`).
 """
 
 import asyncio
 import base64
 import binascii
-import logging
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from tantivy import DocAddress, FieldType, Index, Occur, Order, Query, Searcher
+from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher
 
 from actors.runtime.ports import Overloaded
-from serve.catalog.search import facets, generations
+from serve.catalog.search import facets
 from serve.catalog.search.analysis import Analysis, folded
 from serve.catalog.search.base import (
     DEEPEST,
@@ -29,7 +25,6 @@ from serve.catalog.search.base import (
     Found,
     Hit,
     Matched,
-    SearchRebuilding,
     Sort,
     Suggestion,
 )
@@ -39,22 +34,18 @@ from serve.catalog.search.documents import (
     active,
     category_paths,
     kept_in,
-    prepare,
-    recipe,
     schema,
 )
 from serve.catalog.search.engine import without_panic
 from serve.catalog.search.highlights import Marker
 from serve.catalog.search.queries import Texts, Words, words_of
+from serve.catalog.search.reading import LOOK_SECONDS, Reader
 from serve.catalog.search.synonyms import Synonyms
 
-LOOK_SECONDS = 0.1
-ASK_AGAIN_SECONDS = 60.0
 # Fewer products than this, and words that are nearly right are looked for too.
 ENOUGH = 3
 
 Answer = TypeVar("Answer")
-log = logging.getLogger("troupe.search")
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -63,12 +54,6 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     sort: Sort
     matched: Matched
     after: int
-
-
-class _Opened(NamedTuple):
-    generation: int
-    stamp: tuple[int, int, int]
-    files: Index
 
 
 class _Order(NamedTuple):
@@ -100,19 +85,13 @@ class EmbeddedSearch:
         seconds: float = 2.0,
         look_every: float = LOOK_SECONDS,
     ) -> None:
-        self._folder = folder
+        self._reader = Reader(folder, analysis, look_every)
         self._analysis = analysis
         self._synonyms = synonyms
         self._schema = schema()
-        self._recipe = recipe(analysis)
         self._seconds = seconds
-        self._look_every = look_every
         self._room = threads + waiting
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="search")
-        self._lock = threading.Lock()
-        self._opened: _Opened | None = None
-        self._looked_at = float("-inf")
-        self._asked_at = float("-inf")
 
     async def close(self) -> None:
         """Waits for the searches that are running."""
@@ -144,7 +123,7 @@ class EmbeddedSearch:
     # In threads
 
     def _search(self, asked: Asked, cursor: Cursor | None) -> Found:
-        searcher = self._searcher()
+        searcher = self._reader.searcher()
         groups = self._synonyms.groups()
         typed = words_of(asked.text, self._analysis)
         texts = Texts(typed, self._analysis, groups, self._schema)
@@ -207,7 +186,7 @@ class EmbeddedSearch:
         return [kept_in(searcher.doc(address)) for address in addresses]
 
     def _suggest(self, text: str, limit: int) -> list[Suggestion]:
-        searcher = self._searcher()
+        searcher = self._reader.searcher()
         typed = words_of(text, self._analysis)
         if not typed.words:
             return []
@@ -245,58 +224,6 @@ class EmbeddedSearch:
                 if any(word.startswith(typed.words[-1]) or self._analysis.stem(word) == stem for word in words):
                     named.setdefault(path, name)
         return [Suggestion(kind="category", text=name, target=path) for path, name in named.items()]
-
-    def _searcher(self) -> Searcher:
-        """Over the newest commit of the current generation, as of a tenth of a second ago."""
-        with self._lock:
-            now = time.monotonic()
-            if self._opened is None or now - self._looked_at >= self._look_every:
-                self._look()
-                self._looked_at = now
-            assert self._opened is not None
-            return self._opened.files.searcher()
-
-    def _look(self) -> None:
-        for last in (False, True):
-            number = generations.current(self._folder)
-            if number is None:
-                self._opened = None
-                raise SearchRebuilding
-            path = generations.path(self._folder, number)
-            try:
-                stamp = generations.stamp(path)
-                if self._opened is None or self._opened.generation != number:
-                    self._opened = _Opened(number, stamp, self._open(path))
-                elif self._opened.stamp != stamp:
-                    self._opened.files.reload()
-                    self._opened = self._opened._replace(stamp=stamp)
-                return
-            except SearchRebuilding:
-                self._opened = None
-                raise
-            except Exception:
-                # Its place may just have been taken by the next one: then that is looked at.
-                if last:
-                    self._damaged(number)
-
-    def _open(self, path: Path) -> Index:
-        index = Index.open(str(path))
-        prepare(index, self._analysis)
-        index.config_reader("manual")
-        index.reload()
-        state = generations.state_of(index)
-        if state.recipe != self._recipe:
-            raise SearchRebuilding
-        return index
-
-    def _damaged(self, number: int) -> None:
-        now = time.monotonic()
-        self._opened = None
-        if now - self._asked_at >= ASK_AGAIN_SECONDS:
-            self._asked_at = now
-            log.exception("generation %s of the index cannot be read; another one is asked for", number)
-            generations.ask_for_rebuild(self._folder)
-        raise SearchRebuilding
 
 
 def _count(searcher: Searcher, query: Query) -> int:
