@@ -15,6 +15,9 @@ from actors.runtime.ports import Entities
 from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
+from serve.catalog.search.analysis import Analysis
+from serve.catalog.search.embedded import EmbeddedSearch
+from serve.catalog.search.synonyms import Synonyms
 from serve.catalog.service import Catalog
 from serve.changes.api import change_routes
 from serve.changes.recording import Recording
@@ -123,6 +126,11 @@ class Shop:
         return Catalog(f"sqlite:///{self.settings.database('catalog')}", currency=self.settings.currency)
 
     @cached_property
+    def search(self) -> EmbeddedSearch:
+        analysis = Analysis(self.settings.language)
+        return EmbeddedSearch(self.settings.search_dir, analysis, Synonyms(self.settings.search_synonyms, analysis))
+
+    @cached_property
     def prices(self) -> Prices:
         return Prices(self.catalog)
 
@@ -165,7 +173,7 @@ class Shop:
     async def close(self) -> None:
         await self.ended.stop()
         await self.gateway.close()
-        for made in ("prices", "notices", "transactions", "orders_store", "catalog", "changes"):
+        for made in ("search", "prices", "notices", "transactions", "orders_store", "catalog", "changes"):
             if made in vars(self):
                 await vars(self)[made].close()
         await asyncio.to_thread(self.users_engine.dispose)

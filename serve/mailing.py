@@ -17,6 +17,7 @@ from pipelines.notify_users import notify_users
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
+from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
 from serve.gateway import logs
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
@@ -70,6 +71,7 @@ class Mailing:
         self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
+        self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
         self._runners: list[FlowRunner] = []
         self._tasks = Tasks()
 
@@ -79,12 +81,14 @@ class Mailing:
         self._runners.append(FlowRunner(notify_users(self.notifications, self._people), users, self._progress))
         for runner in self._runners:
             await runner.start()
+        await self._indexing.start()
         self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
 
     async def stop(self) -> None:
         await self._tasks.close()
         for runner in self._runners:
             await runner.stop()
+        await self._indexing.stop()
         await self._mails.close()
         await self._store.close()
         await self._orders.close()

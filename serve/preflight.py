@@ -6,6 +6,8 @@ from pathlib import Path
 
 import psutil
 
+from serve.catalog.search.analysis import Analysis
+from serve.catalog.search.synonyms import BadSynonyms, Synonyms
 from serve.settings import Settings
 
 NEEDED_MB = 1500
@@ -20,6 +22,7 @@ def check(settings: Settings) -> None:
     _check_folder(settings.data_dir)
     _check_port(settings.host, settings.port)
     _check_memory()
+    _check_synonyms(settings)
 
 
 def _check_folder(folder: Path) -> None:
@@ -41,6 +44,13 @@ def _check_port(host: str, port: int) -> None:
                 f"Port {port} cannot be listened at ({error.strerror}). "
                 f"Stop what uses it, or choose another: TROUPE_PORT={port + 1}"
             ) from None
+
+
+def _check_synonyms(settings: Settings) -> None:
+    try:
+        Synonyms(settings.search_synonyms, Analysis(settings.language))
+    except BadSynonyms as error:
+        raise CannotStart(f"The synonyms of TROUPE_SEARCH_SYNONYMS cannot be used: {error}.") from None
 
 
 def _check_memory() -> None:

@@ -10,6 +10,7 @@ from serve.carts.admin_api import admin_cart_routes
 from serve.carts.api import cart_routes
 from serve.carts.service import Carts
 from serve.catalog.api import catalog_routes
+from serve.catalog.search.api import search_routes
 from serve.changes.recording import Look
 from serve.gateway.lean import Routes
 from serve.gateway.rate_limits import Limit
@@ -56,7 +57,8 @@ def users(shop: "Shop") -> Served:
 
 def catalog(shop: "Shop") -> Served:
     looks: dict[str, Look] = {"/api/admin/products": shop.catalog.product_of_sku}
-    return Served([catalog_routes(shop.catalog)], looks=looks)
+    search = search_routes(shop.search, shop.settings.currency)
+    return Served([catalog_routes(shop.catalog), search], looks=looks)
 
 
 def _carts_of(shop: "Shop") -> Carts:

@@ -75,7 +75,9 @@ class Settings(BaseSettings):
 
     # The shop
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
-    language: Literal["en", "de"] = Field("en", description="the language of mails to people who asked for none")
+    language: Literal["en", "de"] = Field(
+        "en", description="the shop's: of search, and of mails to people who asked for none"
+    )
     tax_rate_bp: int = Field(2000, ge=0, le=10_000, description="the tax rate in basis points: 2000 is 20 %")
     prices_include_tax: bool = Field(True, description="whether prices are shown with tax")
     shipping: tuple[ShippingMethod, ...] = Field(
@@ -93,6 +95,7 @@ class Settings(BaseSettings):
         "", max_length=500, description="where the seller is: lines with a | between them"
     )
     seller_tax_id: str = Field("", max_length=50, description="the seller's tax number, for receipts")
+    search_synonyms: Path | None = Field(None, description="a file of synonyms for search; unset: those we bring")
 
     # The actors
     hosts: int = Field(1, ge=0, le=64, description="processes that run entities; 0: the web process runs them itself")
@@ -151,7 +154,7 @@ class Settings(BaseSettings):
     metrics: bool = Field(True, description="whether /metrics is served")
     otlp_endpoint: str | None = Field(None, description="where traces go (OTLP over HTTP); unset: no traces")
 
-    @field_validator("data_dir", "mail_dir")
+    @field_validator("data_dir", "mail_dir", "search_synonyms")
     @classmethod
     def _is_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()  # our other processes start elsewhere
@@ -224,6 +227,10 @@ class Settings(BaseSettings):
     def is_whole(self) -> bool:
         """Whether every part of the shop runs in this shop's processes."""
         return set(self.services) == set(SERVICES)
+
+    @property
+    def search_dir(self) -> Path:
+        return self.data_dir / "search"
 
     def database(self, name: str) -> Path:
         """The file of a database: ``database("users")`` is DATA_DIR/users.db."""

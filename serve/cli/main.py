@@ -10,6 +10,7 @@ from serve.cli import (
     hosts,
     replaying,
     running,
+    search,
     serving,
     settings,
     simulating,
@@ -28,6 +29,7 @@ app.command()(simulating.simulate)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(search.app, name="search")
 catalog.register(app)
 
 
