@@ -14,12 +14,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from actors.journal.sql import SqlJournal
+from pipelines import erase_people, join_guest_orders, notify_users, show_activity
 from pipelines.log.base import EventLog
+from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog
 from pipelines.progress import SqlProgress, Standing
 from serve.gateway.clock import now_ms
 from serve.hosts import UP, HostBody
 from serve.settings import Settings
+from serve.users.store import open_engine
+from serve.users.tables import outbox
 
 T = TypeVar("T")
 
@@ -29,6 +33,9 @@ SECONDS = 1.0
 """How long a look may take."""
 AT_ONCE = 100
 """Places of the log that are read to find the first event."""
+
+OF_USERS = frozenset((erase_people.NAME, join_guest_orders.NAME, notify_users.NAME, show_activity.NAME))
+"""Flows that read the users' outbox; the others read the journal."""
 
 HOST_GAUGES = (
     ("shards", "Shards that the host has."),
@@ -68,20 +75,29 @@ class Behind(NamedTuple):
 
 
 class Flows:
-    """How far flows are behind the log, by what they have saved: that is up to a second old."""
+    """How far flows are behind the log, by what they have saved: that is up to a second old.
+
+    `reads`: which flows read this log; others have positions in logs of their own.
+    """
 
     def __init__(
-        self, progress: Standings, log: EventLog, end: Callable[[], Awaitable[int]], now: Callable[[], int] = now_ms
+        self,
+        progress: Standings,
+        log: EventLog,
+        end: Callable[[], Awaitable[int]],
+        now: Callable[[], int] = now_ms,
+        reads: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._progress = progress
         self._log = log
         self._end = end
         self._now = now
+        self._reads = reads
         self._quiet = (0, 0)  # no event stands between these two positions
 
     async def look(self) -> list[Behind]:
         end = await self._end()
-        standings = await self._progress.standings()
+        standings = [one for one in await self._progress.standings() if self._reads(one.flow)]
         firsts = {position: await self._first(position, end) for position in {one.position for one in standings}}
         now = self._now()
         return [
@@ -164,8 +180,16 @@ def of_shop(settings: Settings, hosts: Hosts) -> Measures:
     """For a process that reads the shop's databases itself."""
     journal = SqlJournal(str(settings.database("journal")))
     progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
-    flows = Flows(progress, JournalLog(journal), journal.end)
-    return Measures(hosts, flows.look, (progress, journal))
+    users = OutboxLog(open_engine(settings.database("users")), outbox)
+    all_flows = (
+        Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),
+        Flows(progress, users, users.end, reads=OF_USERS.__contains__),
+    )
+
+    async def look() -> list[Behind]:
+        return [behind for flows in all_flows for behind in await flows.look()]
+
+    return Measures(hosts, look, (progress, journal, users))
 
 
 def _of_hosts(hosts: Sequence[HostBody], *, placed: bool) -> list[Metric]:

@@ -73,6 +73,10 @@ class OutboxLog:
         """As `EventLog.read`. Raises what SQLAlchemy raises."""
         return await asyncio.to_thread(self._read, after, limit)
 
+    async def close(self) -> None:
+        """Closes the connections; for who owns the engine."""
+        await asyncio.to_thread(self._engine.dispose)
+
     def _read(self, after: int, limit: int) -> list[Happened]:
         columns = self._outbox.c
         query = (
@@ -92,6 +96,10 @@ class OutboxLog:
         with self._engine.connect() as connection:
             return [Happened(*row) for row in connection.execute(query)]
 
+    async def end(self) -> int:
+        """The last position; 0 if nothing is written yet."""
+        return await asyncio.to_thread(self._end)
+
     async def wait(self, after: int, seconds: float) -> None:
         """As `EventLog.wait`."""
         until = asyncio.get_running_loop().time() + seconds
@@ -102,6 +110,9 @@ class OutboxLog:
             await asyncio.sleep(min(left, self._look_every))
 
     def _grown(self, after: int) -> bool:
+        return self._end() > after
+
+    def _end(self) -> int:
         query = sa.select(sa.func.max(self._outbox.c.position))
         with self._engine.connect() as connection:
-            return (connection.execute(query).scalar() or 0) > after
+            return connection.execute(query).scalar() or 0

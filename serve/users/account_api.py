@@ -31,6 +31,7 @@ declare("bad_cursor", 400, "The cursor is not of this list")
 
 Command = Annotated[tuple[str | None, bytes], Depends(command)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key")]
+OfDeletion = Annotated[Deletion | None, Body(examples=[{"password": "three wet umbrellas"}])]
 Token = Annotated[str, Path(max_length=200, description="From the mailed link.")]
 
 
@@ -138,7 +139,7 @@ def _add_person(routes: APIRouter, accounts: Accounts) -> None:
         description="All sessions end, and the person is forgotten everywhere. Orders stay, without names.",
         responses=problems_of(_401="`not_authenticated`", _403="`wrong_credentials`, `password_needed`"),
     )
-    async def delete(who: User, body: Annotated[Deletion | None, Body()] = None) -> None:
+    async def delete(who: User, body: OfDeletion = None) -> None:
         await accounts.delete(who, None if body is None else body.password)
 
 

@@ -188,7 +188,9 @@ def test_each_way_of_shipping_has_its_price(guest: Buyer, product: MakeProduct) 
 def test_a_second_click_is_told_which_order_has_the_lines(guest: Buyer, product: MakeProduct) -> None:
     order = guest.buy(product())
     second = guest.check_out()
-    assert problem(second, 409, "nothing_to_check_out")["about"] == {"order_id": order["id"]}
+    about = problem(second, 409, "nothing_to_check_out")["about"]
+    assert (about["order_id"], about["order"]["id"]) == (order["id"], order["id"])
+    assert about["order"]["status"] == "confirmed"
     assert second.headers["location"] == f"/api/orders/{order['id']}"
 
 

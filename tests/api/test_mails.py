@@ -22,7 +22,8 @@ def _mails(shop: RunningShop, email: str) -> dict[str, list[EmailMessage]]:
 
 
 def _kind(subject: str) -> str:
-    kinds = ("confirmed", "Receipt", "on its way", "arrived", "refund", "cancelled", "did not work", "not be accepted")
+    kinds = ("confirm your email", "new password", "sign-in", "confirmed", "Receipt", "on its way", "arrived")
+    kinds += ("refund", "cancelled", "did not work", "not be accepted")
     for kind in kinds:
         if kind in subject:
             return kind
@@ -68,7 +69,7 @@ def test_a_paid_order_is_confirmed_and_receipted_once(
 
 def test_a_user_is_written_to_at_the_account(shop: RunningShop, user: Buyer, product: MakeProduct) -> None:
     user.buy(product(), email=None)
-    _has(shop, user.email, "confirmed", "Receipt")
+    _has(shop, user.email, "confirm your email", "confirmed", "Receipt")
 
     def told() -> set[tuple[str, bool]]:
         page = body(user.call("GET", "/api/notifications"))

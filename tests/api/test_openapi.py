@@ -139,7 +139,7 @@ def test_metrics_tell_of_hosts_and_flows(web: httpx.Client, product: MakeProduct
         samples = [sample for family in families for sample in family.samples]
         return {f"{one.name} {' '.join(one.labels.values())}".strip(): one.value for one in samples}
 
-    flows = ("open_payments", "settle_orders", "list_orders", "show_availability", "send_mails")
+    flows = ("open_payments", "settle_orders", "list_orders_2", "show_availability", "send_mails")
     shown = eventually(
         lambda: found if {f"troupe_flow_letters {flow}" for flow in flows} <= (found := told()).keys() else {}
     )

@@ -85,12 +85,13 @@ def test_an_order_is_followed_live(web: httpx.Client, guest: Buyer, staff: Staff
             if name == "end":
                 assert data == {"status": "delivered", "payment_status": "paid"}
                 break
-    steps = ["placed", "reserved", "payment_action_required", "paid", "confirmed", "packed", "shipped", "delivered"]
+    steps = ["placed", "reserved", "payment_action_required", "paid", "confirmed", "packed", "shipment_added"]
+    steps += ["shipped", "delivered"]
     assert seen == [*((str(number), step) for number, step in enumerate(steps, 1)), ("", "end")]
 
     with web.stream("GET", path, headers={**headers, "Last-Event-ID": "6"}) as answer:
         later = [(number, data.get("step", name)) for name, number, data in _events(answer)]
-    assert later == [("7", "shipped"), ("8", "delivered"), ("", "end")]
+    assert later == [("7", "shipment_added"), ("8", "shipped"), ("9", "delivered"), ("", "end")]
 
 
 def test_an_unpaid_order_is_cancelled_and_its_lines_come_back(

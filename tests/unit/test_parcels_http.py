@@ -247,7 +247,8 @@ async def test_a_receipt_tells_the_tax_the_seller_and_the_card(bench: Bench) -> 
     ada = bearer("user:ada", accept="text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8")
     page = await bench.get(path, ada)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    assert page.headers["content-security-policy"] == policy
     assert (page.headers["referrer-policy"], page.headers["cache-control"]) == ("no-referrer", "no-store")
     for shown in ("Mugs &amp; Co", "1 Kiln Lane", "GB 123", "Ada Byron", "€28.90", "€4.82", "20 %", "@media print"):
         assert shown in page.text
