@@ -138,6 +138,7 @@ def _add_events(routes: Routes, orders: Orders, entities: Entities, streams: Wai
         "nothing more will happen: close the connection then.",
         access="shopper",
         headers={"Last-Event-ID": "Steps up to this one are left out."},
+        answers={200: str},
         streams=True,
         problems=("not_found", "overloaded"),
     )
