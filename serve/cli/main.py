@@ -2,7 +2,7 @@
 
 import typer
 
-from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, simulating, staff
+from serve.cli import auditing, catalog, dead_letters, hosts, replaying, running, simulating, staff, touring
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
 app.command()(running.run)
@@ -10,6 +10,7 @@ app.command()(running.stop)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command()(simulating.simulate)
+app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
