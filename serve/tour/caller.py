@@ -10,13 +10,17 @@ import jwt
 
 from serve.gateway.idempotency import command_id
 from serve.gateway.principals import ANONYMOUS, Principal
-from serve.tour.connection import Address
+from serve.tour.connection import Process, accepted_by, passes_on_to
 
 SECONDS = 60.0
 
 
 class Called(NamedTuple):
-    """One request and its answer. `service`: the tag of its operation in the shop's own description."""
+    """One request and its answer. `service`: the tag of its operation in the shop's own description.
+
+    `front`: the process that accepted the connection, `behind`: those that it has connections to. What cannot be seen
+    from here (another machine, another user) is not told.
+    """
 
     method: str
     path: str
@@ -26,8 +30,8 @@ class Called(NamedTuple):
     principal: Principal
     service: str
     command: str | None
-    server: Address | None
-    client: Address | None
+    front: Process | None
+    behind: tuple[Process, ...]
     answer: httpx.Response
 
     @property
@@ -78,10 +82,7 @@ class Caller:
         if answer.is_error:
             raise CallFailed(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
         _, service = self._operation(method, answer.request.url.path)
-        stream = answer.extensions.get("network_stream")
-        server, client = (
-            None if stream is None else stream.get_extra_info(name) for name in ("server_addr", "client_addr")
-        )
+        front = _accepted(answer)
         return Called(
             method,
             answer.request.url.path,
@@ -91,8 +92,8 @@ class Caller:
             principal_of(token),
             service,
             self.command_of(method, path, token, key) if key else None,
-            _address(server),
-            _address(client),
+            front,
+            () if front is None else passes_on_to(front.pid),
             answer,
         )
 
@@ -126,5 +127,12 @@ def principal_of(token: str) -> Principal:
     return Principal("user", claims["sub"], frozenset(claims.get("roles", ())), claims.get("sid", ""))
 
 
-def _address(found: Any) -> Address | None:
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) and len(found) >= 2 else None
+def _accepted(answer: httpx.Response) -> Process | None:
+    """Whoever has the other end of the connection that the answer came by."""
+    stream = answer.extensions.get("network_stream")
+    if stream is None:
+        return None
+    server, client = (stream.get_extra_info(name) for name in ("server_addr", "client_addr"))
+    if not isinstance(server, tuple) or not isinstance(client, tuple):
+        return None
+    return accepted_by((str(server[0]), int(server[1])), (str(client[0]), int(client[1])))

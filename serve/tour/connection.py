@@ -24,7 +24,7 @@ def accepted_by(server: Address, client: Address) -> Process | None:
     return None
 
 
-def passes_on_to(pid: int) -> list[Process]:
+def passes_on_to(pid: int) -> tuple[Process, ...]:
     """The processes that a balancer has connections to, other than itself, on this machine."""
     listening = {one.laddr.port: one.pid for one in _connections() if one.status == psutil.CONN_LISTEN and one.pid}
     found: dict[int, Process] = {}
@@ -32,7 +32,7 @@ def passes_on_to(pid: int) -> list[Process]:
         behind = listening.get(one.raddr.port) if one.raddr and one.pid == pid else None
         if behind is not None and behind != pid:
             found[behind] = _named(behind, (one.raddr.ip, one.raddr.port))
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _connections() -> list[Any]:

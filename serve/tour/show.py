@@ -10,7 +10,6 @@ from pipelines.log.base import Happened
 from serve.gateway.principals import Principal
 from serve.tour.caller import Called
 from serve.tour.causes import Hop
-from serve.tour.connection import accepted_by, passes_on_to
 from serve.tour.looking import Stop
 from serve.tour.trail import JOURNAL, Mail, name_of
 
@@ -46,11 +45,10 @@ def _add_call(top: Tree, called: Called) -> None:
 
 def _way_of(called: Called) -> list[str]:
     lines = []
-    front = accepted_by(called.server, called.client) if called.server and called.client else None
-    if front is not None:
-        behind = passes_on_to(front.pid)
-        lines.append(f"[blue]balancer[/]  {front}" if behind else f"[blue]accepted by[/]  {front}")
-        lines += [f"[blue]replica[/]   {process}" for process in behind]
+    if called.front is not None:
+        # Whoever passes nothing on balances nothing.
+        lines.append(f"[blue]{'balancer' if called.behind else 'accepted by'}[/]  {called.front}")
+        lines += [f"[blue]replica[/]   {process}" for process in called.behind]
     request = f"request {called.request_id}, " if called.request_id else ""
     lines.append(f"[blue]gateway[/]   {request}{_who(called.principal)}")
     if called.service:

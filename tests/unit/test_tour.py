@@ -1,5 +1,6 @@
 """The tour shows what happened, all of it, and nothing else."""
 
+import os
 from collections.abc import Iterator
 from io import StringIO
 
@@ -112,13 +113,29 @@ def test_nothing_of_others_is_shown(stops: list[Stop], shop: WholeShop) -> None:
     assert {parent[1] for parent in of_stock if parent} == {ours}
 
 
-def test_every_stop_can_be_shown_and_tells_who_accepted_the_connection(stops: list[Stop]) -> None:
+def test_every_stop_can_be_shown(stops: list[Stop]) -> None:
     for stop in stops:
         text = shown(stop)
         assert stop.title in text
         assert "gateway" in text
     table = summary(stops)
     assert table.row_count == len(stops)
+
+
+def test_each_add_to_the_cart_is_an_event(stops: list[Stop]) -> None:
+    stop = named(stops, "Put")
+    (added,) = events(stop, "LineAdded")
+    assert written(stop) == [("cart", "the request")]
+    assert f"event LineAdded  at journal {added.position}" in shown(stop)
+
+
+def test_who_accepted_the_connection_is_told_by_the_connection(stops: list[Stop], shop: WholeShop) -> None:
+    """This process, which passes nothing on, so it is called no balancer."""
+    called = named(stops, "Review").calls[0]
+    assert called.front is not None
+    assert (called.front.pid, called.front.address) == (os.getpid(), ("127.0.0.1", shop.settings.port))
+    assert called.behind == ()
+    assert "balancer" not in shown(named(stops, "Review"))
 
 
 def test_what_reads_nothing_writes_nothing(stops: list[Stop]) -> None:
