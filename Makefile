@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check simulate bench settings-docs openapi format lock clean
+.PHONY: help install run tour test check simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
+	@echo "make tour      walk through a shop and show every hop of every request"
 	@echo "make test      install and run the whole test suite"
 	@echo "make install   install only"
 	@echo "make check     formatting, lint, types, import directions"
@@ -30,6 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 
 run: install
 	@$(BIN)/troupe run
+
+tour: install
+	@$(BIN)/troupe tour
 
 test: install
 	$(BIN)/python -m pytest

@@ -15,6 +15,7 @@ from serve.cli import (
     settings,
     simulating,
     staff,
+    touring,
 )
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_show_locals=False, help="Run and look after a shop.")
@@ -26,6 +27,7 @@ app.command()(describing.openapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command()(simulating.simulate)
+app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -200,6 +200,7 @@ def _add_events(routes: Routes, orders: Orders, entities: Entities, streams: Wai
         f"nothing more will happen: close the connection then. {_OPENED}",
         query=AccessQuery,
         headers={**ACCESS, "Last-Event-ID": "Steps up to this one are left out."},
+        answers={200: str},
         streams=True,
         problems=("not_authenticated", "not_found", "overloaded"),
     )

@@ -22,9 +22,8 @@ def _mails(shop: RunningShop, email: str) -> dict[str, list[EmailMessage]]:
 
 
 def _kind(subject: str) -> str:
-    kinds = ("confirm your email", "new password", "sign-in", "confirmed", "Receipt", "on its way", "arrived")
-    kinds += ("refund", "cancelled", "did not work", "not be accepted")
-    for kind in kinds:
+    orders = ("confirmed", "Receipt", "on its way", "arrived", "refund", "cancelled", "did not work", "not be accepted")
+    for kind in ("confirm your email", "new password", "sign-in", *orders):
         if kind in subject:
             return kind
     raise AssertionError(f"a mail about what? {subject}")

@@ -1,6 +1,7 @@
 """The pages that a shopper sees at the gateway: the card issuer's question (3-D Secure) and the bank's."""
 
 from html import escape
+from typing import Any
 
 from serve.gateway.lean import Request, Response, Routes
 from serve.money import plain
@@ -50,8 +51,15 @@ def page_routes(gateway: GatewayClient) -> Routes:
     """The hosted pages. Who knows the intent's id, which cannot be guessed, may answer for the shopper."""
     routes = Routes(tag="test gateway")
     number = {"number": int}
+    # All of them pages to look at, not only the first.
+    decided: dict[str, Any] = {"params": number, "answers": {303: None, 404: None, 409: None}}
 
-    @routes.get("/test-gateway/pages/{intent}/{number}", params=number, summary="Ask the shopper")
+    @routes.get(
+        "/test-gateway/pages/{intent}/{number}",
+        params=number,
+        answers={200: None, 404: None},
+        summary="Ask the shopper",
+    )
     async def show(request: Request) -> Response:
         page = await gateway.page(request.params["intent"], request.params["number"])
         return _missing() if page is None else _html(render(page))
@@ -64,11 +72,11 @@ def page_routes(gateway: GatewayClient) -> Routes:
             return _html(render(page), 409)
         return Response(303, b"", [(b"location", page.return_url.encode()), (b"cache-control", b"no-store")])
 
-    @routes.post("/test-gateway/pages/{intent}/{number}/approve", params=number, summary="The shopper approves")
+    @routes.post("/test-gateway/pages/{intent}/{number}/approve", summary="The shopper approves", **decided)
     async def approve(request: Request) -> Response:
         return await decide(request, True)
 
-    @routes.post("/test-gateway/pages/{intent}/{number}/decline", params=number, summary="The shopper declines")
+    @routes.post("/test-gateway/pages/{intent}/{number}/decline", summary="The shopper declines", **decided)
     async def decline(request: Request) -> Response:
         return await decide(request, False)
 
