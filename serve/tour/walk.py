@@ -99,7 +99,7 @@ class Walk:
         """What stands last in the first link of a mail to the shopper."""
         for path, mail in self._trail.letters():
             text = mail.get_body(("plain",))
-            link = re.search(r"https?://\S+#(\S+)", "" if text is None else text.get_content())
+            link = re.search(r"https?://\S+/links/(\S+)", "" if text is None else text.get_content())
             if self._email in str(mail["To"]) and link is not None:
                 return path.name, link[1]
         return None
