@@ -75,9 +75,7 @@ class Settings(BaseSettings):
 
     # The shop
     currency: str = Field("GBP", pattern=r"^[A-Z]{3}$", description="an ISO 4217 code such as GBP")
-    language: Literal["en", "de"] = Field(
-        "en", description="of search, and of mails to people who asked for none"
-    )
+    language: Literal["en", "de"] = Field("en", description="of search, and of mails to people who asked for none")
     tax_rate_bp: int = Field(2000, ge=0, le=10_000, description="the tax rate in basis points: 2000 is 20 %")
     prices_include_tax: bool = Field(True, description="whether prices are shown with tax")
     shipping: tuple[ShippingMethod, ...] = Field(
