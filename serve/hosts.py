@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 
 from actors.runtime.on_ray.way import NAMESPACE, PLACEMENT
 from serve.gateway.lean import Request, Response, Routes, json
@@ -111,10 +111,14 @@ async def look_at(name: str) -> HostBody:
     """One that does not answer within `LOOK_SECONDS` has the reason as its state."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            return body(await (await _actor(name)).status.remote())
+            try:
+                return body(await (await _actor(name)).status.remote())
+            except RayActorError:
+                # It is gone, perhaps for good; another of its name may have come since it was found.
+                _found.pop(name, None)
+                return body(await (await _actor(name)).status.remote())
     except Exception as error:
         if isinstance(error, RayError):
-            # It may be gone for good, and another of its name come.
             _found.pop(name, None)
         return HostBody(name, type(error).__name__)
 
