@@ -142,6 +142,7 @@ def _add_events(routes: Routes, notices: Notices, streams: Waiters) -> None:
         access="shopper",
         query=EventsQuery,
         headers={"Last-Event-ID": "The newest notification that the reader has; goes before `after`.", **LANGUAGE},
+        answers={200: str},
         streams=True,
         problems=("overloaded",),
     )

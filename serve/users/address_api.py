@@ -27,7 +27,9 @@ def address_routes(book: AddressBook) -> APIRouter:
         status_code=201,
         summary="Add an address",
         description="The first one becomes the default for shipping and for billing.",
-        responses=problems_of(_401="`not_authenticated`", _409="`too_many_addresses`", _422="`invalid_request`"),
+        responses=problems_of(
+            _401="`not_authenticated`", _404="`not_found`", _409="`too_many_addresses`", _422="`invalid_request`"
+        ),
     )
     async def add(
         who: User,

@@ -74,10 +74,11 @@ class AddressBook:
             if count == 0:
                 values.update(dict.fromkeys(_DEFAULTS, True))
             address_id = secrets.token_hex(16)
+            self._tell(connection, user_id)  # at first: an access token may be of an account that is gone
             _make_room(connection, user_id, values)
             values.update(id=address_id, user_id=user_id, made_by=command_id, made_from=fingerprint)
             connection.execute(addresses.insert().values(created_at=self._now(), **values))
-            return self._told(connection, user_id, address_id)
+            return _body(connection.execute(sa.select(addresses).where(addresses.c.id == address_id)).one())
 
     def _change(self, user_id: str, address_id: str, change: AddressChange) -> AddressBody:
         values = change.model_dump(exclude_unset=True)

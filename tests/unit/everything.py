@@ -8,8 +8,10 @@ import time
 import httpx
 
 from serve.catalog.service import Catalog
+from serve.orders import carriers
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER, sign
-from tests.api.shopping import PASSWORD, Buyer, Json, Staff, body, new_email, order_form
+from serve.users.addresses import MOST
+from tests.api.shopping import ADDRESS, PASSWORD, Buyer, Json, Staff, body, log_in, new_email, order_form
 from tests.unit.everywhere import no_host
 from tests.unit.interface import Interface
 from tests.unit.whole_shop import SECRET, WholeShop
@@ -25,13 +27,19 @@ def ask_for_everything(shop: WholeShop, interface: Interface) -> None:
         staff = Staff(web, shop.token("operator", "staff"))
         asyncio.run(_draw(shop))
         mug = _products(web, staff)
+        _variants(staff, mug)
         ada = _accounts(shopper)
+        _own_account(shopper)
         _carts(web, staff, mug)
         _merged_carts(web, staff, ada, mug)
         _orders(web, staff, ada, mug)
         _fulfilment(staff, ada, mug)
+        _parcels(web, staff, ada, mug)
         _payments(web, ada, mug)
-        body(ada.call("GET", "/api/notifications"))
+        _notices(ada)
+        for path in ("changes", "payments/transactions"):
+            body(staff.call("GET", f"/api/admin/{path}"))
+        body(web.get("/api/catalog/search", params={"q": "moss"}))
 
 
 async def _draw(shop: WholeShop) -> None:
@@ -63,6 +71,42 @@ def _products(web: httpx.Client, staff: Staff) -> str:
     assert web.get("/api/catalog/images/mug.svg", headers={"If-None-Match": image.headers["etag"]}).status_code == 304
     body(web.get("/.well-known/jwks.json"))
     return sku
+
+
+def _variants(staff: Staff, mug: str) -> None:
+    path, other = f"/api/admin/products/{mug}-V", f"{mug}-W"
+    one = {"sku": f"{mug}-V", "price": 1450, "options": {"colour": "clay"}}
+    body(staff.call("PUT", path, json={"name": "Mugs", "category": "Kitchen/Mugs", "variants": [one]}), 201)
+    for status in (201, 200):
+        body(staff.call("PUT", f"{path}/variants/{other}", json={"price": 1450, "options": {"colour": "ink"}}), status)
+    body(staff.call("PUT", f"{path}/variants/{mug}", json={"price": 1450, "options": {"colour": "red"}}), 409)
+    assert staff.call("DELETE", f"{path}/variants/{other}").status_code == 204
+    body(staff.call("DELETE", f"{path}/variants/{mug}-V"), 409)
+    assert staff.call("DELETE", path).status_code == 204
+    with no_host():
+        body(staff.call("POST", f"/api/admin/stock/{mug}/receipts", json={"quantity": 1}), 503)
+        body(staff.call("POST", f"/api/admin/stock/{mug}/corrections", json={"on_hand": 1, "reason": "one"}), 503)
+
+
+def _own_account(web: httpx.Client) -> None:
+    eve, ann = Buyer.registered(web), Buyer.registered(web)
+    assert eve.call("POST", "/api/users/email-confirmations").status_code == 202
+    addresses = "/api/users/me/addresses"
+    made = [body(eve.call("POST", addresses, json=ADDRESS), 201)["id"] for _ in range(MOST)]
+    body(eve.call("POST", addresses, json=ADDRESS), 409)
+    body(eve.call("PATCH", f"{addresses}/{made[0]}", json={"city": "Bath"}))
+    assert eve.call("DELETE", f"{addresses}/{made[0]}").status_code == 204
+    for read in ("addresses", "activity", "export", "identities"):
+        body(eve.call("GET", f"/api/users/me/{read}"))
+    for email, password, status in ((new_email(), "not hers at all", 403), (ann.email, PASSWORD, 409)):
+        body(eve.call("PATCH", "/api/users/me/email", json={"email": email, "password": password}), status)
+    assert eve.call("PATCH", "/api/users/me/email", json={"email": new_email()}).status_code == 202
+    assert web.post("/api/users/password-resets", json={"email": eve.email}).status_code == 202
+    log_in(web, eve.email)
+    (other,) = [one for one in body(eve.call("GET", "/api/users/sessions"))["items"] if not one["current"]]
+    assert eve.call("DELETE", f"/api/users/sessions/{other['id']}").status_code == 204
+    body(eve.call("DELETE", "/api/users/me", json={"password": "not hers at all"}), 403)
+    assert eve.call("DELETE", "/api/users/me", json={"password": PASSWORD}).status_code == 204
 
 
 def _accounts(web: httpx.Client) -> Buyer:
@@ -168,6 +212,44 @@ def _fulfilment(staff: Staff, ada: Buyer, sku: str) -> None:
     body(staff.refund(unpaid["id"], amount=100), 409)
     body(staff.call("POST", f"/api/admin/orders/{unpaid['id']}/pack"), 409)
     body(ada.call("POST", f"/api/orders/{unpaid['id']}/cancel"))
+
+
+def _parcels(web: httpx.Client, staff: Staff, ada: Buyer, sku: str) -> None:
+    order = ada.buy(sku, 2)
+    path, tracking = f"/api/admin/orders/{order['id']}", f"JD{secrets.token_hex(6)}"
+    parcel: Json = {"carrier": "DHL", "tracking": tracking, "lines": {sku: 1}}
+    body(staff.call("POST", f"{path}/shipments", json=parcel), 409)
+    staff.fulfil(order["id"], "pack")
+    shipment = body(staff.call("POST", f"{path}/shipments", json=parcel), 201)["shipments"][0]
+    body(staff.call("POST", f"{path}/shipments/{shipment['id']}/steps", json={"step": "in_transit"}))
+    body(_carrier(web, "unheard-of"), 404)
+
+    eventually(lambda: _carrier(web, tracking).status_code == 204)
+    with no_host():
+        body(_carrier(web, tracking), 503)
+    while (last := _carrier(web, tracking)).status_code == 204:
+        """Until there are too many."""
+    body(last, 409)
+    body(staff.call("POST", f"{path}/shipments/{shipment['id']}/steps", json={"step": "exception"}), 409)
+    assert staff.call("POST", f"{path}/access/revoke").status_code == 204
+    page = ada.call("GET", f"/api/orders/{order['id']}/receipt.html", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+
+
+def _carrier(web: httpx.Client, tracking: str) -> httpx.Response:
+    now = time.time()
+    news: Json = {"id": secrets.token_hex(4), "tracking": tracking, "step": "out_for_delivery", "at": int(now * 1_000)}
+    content = json.dumps(news).encode()
+    headers = {carriers.SIGNATURE_HEADER: sign(SECRET, content, int(now)), "Content-Type": "application/json"}
+    return web.post("/api/orders/carriers/dhl/webhooks", content=content, headers=headers)
+
+
+def _notices(ada: Buyer) -> None:
+    notices = eventually(lambda: body(ada.call("GET", "/api/notifications"))["items"])
+    assert notices
+    body(ada.call("PATCH", f"/api/notifications/{notices[0]['id']}", json={"read": True}))
+    with ada.web.stream("GET", "/api/notifications/events", headers={"Authorization": f"Bearer {ada.token}"}) as events:
+        assert next(events.iter_lines())
 
 
 def _checked_out(buyer: Buyer, sku: str, reference: str) -> httpx.Response:

@@ -16,11 +16,17 @@ BAD_TOKEN = "eyJ0eXAiOiJhdCtqd3QifQ.e30.c2lnbmF0dXJl"
 TOO_LONG = call.MAX_BODY + 1
 
 
-def ask_for_problems(interface: Interface, shopper: str, staff: str) -> None:
-    """`shopper` and `staff`: access tokens of theirs."""
-    with interface.client() as nobody, interface.client(shopper) as ada, interface.client(staff) as bob:
+def ask_for_problems(interface: Interface, guest: str, shopper: str, staff: str) -> None:
+    """`guest`, `shopper` and `staff`: tokens of theirs."""
+    with (
+        interface.client() as nobody,
+        interface.client(guest) as eve,
+        interface.client(shopper) as ada,
+        interface.client(staff) as bob,
+    ):
         for operation in interface.operations:
             _unknown_caller(operation, nobody)
+            _wrong_caller(operation, eve)
             _wrong_caller(operation, ada)
             for client in (ada, bob):
                 _nothing_there(interface, operation, client)
@@ -38,9 +44,9 @@ def _unknown_caller(operation: Operation, nobody: httpx.Client) -> None:
         nobody.request(operation.method, operation.at(), headers={"Authorization": f"Bearer {BAD_TOKEN}"})
 
 
-def _wrong_caller(operation: Operation, shopper: httpx.Client) -> None:
+def _wrong_caller(operation: Operation, caller: httpx.Client) -> None:
     if 403 in operation.statuses:
-        shopper.request(operation.method, operation.at())
+        caller.request(operation.method, operation.at())
 
 
 def _nothing_there(interface: Interface, operation: Operation, client: httpx.Client) -> None:
@@ -101,12 +107,16 @@ def _unavailable(interface: Interface, client: httpx.Client) -> None:
     with no_host():
         for operation in interface.operations:
             body = interface.example(operation) if operation.takes_a_body else None
-            client.request(operation.method, operation.at(), json=body)
+            with client.stream(operation.method, operation.at(), json=body) as answer:
+                # A stream that asks no entity goes on and on.
+                if not operation.streams:
+                    answer.read()
 
 
 def _bodies_that_do_not_come(interface: Interface, token: str) -> None:
-    for operation in interface.with_body():
-        _announce(interface, operation, TOO_LONG, token)
+    for operation in interface.operations:
+        if 413 in operation.statuses:
+            _announce(interface, operation, TOO_LONG, token)
     with patch.object(call, "BODY_SECONDS", 0.05):
         for operation in interface.with_body():
             if 408 in operation.statuses:

@@ -58,6 +58,15 @@ class Operation(NamedTuple):
     def takes_a_body(self) -> bool:
         return "application/json" in self.described.get("requestBody", {}).get("content", {})
 
+    @property
+    def streams(self) -> bool:
+        return "text/event-stream" in self.described["responses"].get("200", {}).get("content", {})
+
+    @property
+    def by_fastapi(self) -> bool:
+        """Its description is FastAPI's own; what any route may answer was added to it."""
+        return "default" in self.described["responses"]
+
     def parameters(self, place: str) -> list[Json]:
         return [one for one in self.described.get("parameters", ()) if one["in"] == place]
 

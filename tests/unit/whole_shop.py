@@ -7,7 +7,7 @@ actor.
 import asyncio
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,11 +52,17 @@ class WholeShop(NamedTuple):
 
     def token(self, user_id: str, *roles: str) -> str:
         """An access token of a few minutes. Not for use on an event loop."""
+        return self._made(lambda tokens: tokens.access(user_id, roles, "tests"))
 
+    def guest_token(self, cart_id: str) -> str:
+        """Not for use on an event loop."""
+        return self._made(lambda tokens: tokens.guest(cart_id))
+
+    def _made(self, make: Callable[[Tokens], Coroutine[Any, Any, str]]) -> str:
         async def made() -> str:
             engine = open_engine(self.settings.database("users"))
             try:
-                return await Tokens(Keys(engine)).access(user_id, roles, "tests")
+                return await make(Tokens(Keys(engine)))
             finally:
                 engine.dispose()
 
@@ -69,6 +75,7 @@ def whole_shop(folder: Path, **given: Any) -> Iterator[WholeShop]:
     data = folder / "data"
     data.mkdir()
     chosen: dict[str, Any] = {"hosts": 0, "port": free_port(), "data_dir": data, "webhook_secret": SECRET}
+    chosen["carrier_secret"] = SECRET
     settings = settings_module.load(**{**CHEAP, **chosen, **given})
     with ending_desk(settings) as desk:
 
