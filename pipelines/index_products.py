@@ -147,7 +147,10 @@ class ProductIndexer:
     async def note_stock(self, left: Mapping[str, int]) -> None:
         """How many units of each SKU are left; returns once the index that answers knows it, if there is one."""
         before = await self._stock.in_stock(left)
-        changed = {sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before)}
+        # Also those that were told and could not be kept: what the index says of them may be another thing.
+        changed = {
+            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._fresh
+        }
         if not changed:
             return
         self._fresh |= changed

@@ -106,7 +106,7 @@ class SqlProgress:
     """Progress in a SQL database of its own. `url`: an SQLAlchemy address, ``sqlite:///data/flows.db``."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(url, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         METADATA.create_all(self._engine)

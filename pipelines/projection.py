@@ -70,6 +70,7 @@ class ProjectionRunner(Generic[Value]):
         self._read_to = 0
         self._written_to = 0
         self._saved_at = 0.0
+        self._wrote_at = 0.0
         self._handled = metrics.HANDLED.labels(projection.name)
         self._moved = asyncio.Event()
 
@@ -107,12 +108,15 @@ class ProjectionRunner(Generic[Value]):
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _step(self) -> None:
-        events = await self._log.read(self._read_to, BATCH)
+        # What cannot be written yet is not added to.
+        events = await self._log.read(self._read_to, BATCH) if len(self._gathered) < BATCH else []
         for happened in events:
             self._take(happened)
         if events:
             self._read_to = events[-1].position
-        if len(self._gathered) >= BATCH or (self._gathered and not events):
+        # Also in time: where something happens all the time no read is ever empty.
+        late = self._clock.monotonic() - self._wrote_at >= self.projection.seconds
+        if self._gathered and (late or not events or len(self._gathered) >= BATCH):
             await self._write()
         if not self._gathered:
             self._written_to = self._read_to
@@ -144,3 +148,4 @@ class ProjectionRunner(Generic[Value]):
     async def _write(self) -> None:
         await self.projection.write(self._gathered)
         self._gathered = {}
+        self._wrote_at = self._clock.monotonic()

@@ -27,7 +27,7 @@ def open_engine(url: str, metadata: MetaData, connections: int) -> Engine:
 
     With the execution option `writes` (the default) a transaction has the writer's lock from its start.
     """
-    engine = create_engine(url, pool_size=connections, max_overflow=0)
+    engine = create_engine(url, pool_size=connections, max_overflow=0, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

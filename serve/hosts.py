@@ -65,7 +65,11 @@ def host_routes() -> Routes:
         wanted: HostsWanted = request.body
         names = [f"host-{n}" for n in range(wanted.count)]
         async with asyncio.timeout(MOVE_SECONDS):
-            await (await _placement()).set_hosts.remote(names)
+            try:
+                await (await _placement()).set_hosts.remote(names)
+            except RayError:
+                _found.pop(PLACEMENT, None)
+                raise
         return json(await hosts())
 
     return routes

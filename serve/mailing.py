@@ -33,7 +33,6 @@ from serve.users.mailed import MailedPeople
 from serve.users.store import open_engine
 from serve.users.tables import outbox
 
-SHOP_NAME = "Troupe"
 SENDER_EMAIL = "orders@shop.example"
 LOOK_EVERY = 0.25
 
@@ -66,7 +65,7 @@ class Mailing:
             link=self._people.link,
             access_token=self._orders.access_token,
         )
-        sender = Sender(SHOP_NAME, SENDER_EMAIL, settings.url, settings.language)
+        sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
         mail = MailChannel(self._store, mailer or self._mails, directory, sender)
         self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
         self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
@@ -115,6 +114,11 @@ class MailsActor:
 
     async def _start(self) -> None:
         logs.configure(self._settings.log_level)
+        if self._mailing is not None:
+            # Of a start that failed: nothing of it may go on beside this one.
+            await self._mailing.stop()
+        if self._journal is not None:
+            await self._journal.close()
         self._journal = SqlJournal(str(self._settings.database("journal")))
         clock, entropy = SystemClock(), SystemEntropy()
         way = RayWay(self._tasks)

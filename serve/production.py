@@ -23,7 +23,7 @@ def problems(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     if settings.payment_gateway == "test":
         found.append("TROUPE_PAYMENT_GATEWAY=test: the test gateway moves no money; a real one is needed.")
     for name in KEYS:
-        if getattr(settings, name) is None:
+        if not getattr(settings, name):
             found.append(f"{variable(name)} is not set: keys must be given, not made in the data folder.")
     if not settings.url.startswith("https://"):
         found.append(f"TROUPE_PUBLIC_URL={settings.url}: must begin with https://, or tokens and cookies can be read.")

@@ -87,11 +87,12 @@ class _Gathering:
         self._refused: list[RefusedLine] = []
 
     def goes_on(self, row: Row | RefusedLine) -> bool:
-        return self.named and row.product == self._key and len(self._rows) < MAX_ROWS
+        return self.named and row.product == self._key
 
     def add(self, row: Row | RefusedLine) -> None:
         if isinstance(row, Row):
-            reason = self._seen.enter(row, self._key, first=not self._rows) or self._differs(row)
+            full = f"product: has more than {MAX_ROWS} rows" if len(self._rows) >= MAX_ROWS else None
+            reason = full or self._seen.enter(row, self._key, first=not self._rows) or self._differs(row)
             if reason is None:
                 self._rows.append(row)
                 return

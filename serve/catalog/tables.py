@@ -127,7 +127,7 @@ outbox = outbox_table(metadata)
 
 def open_engine(url: str, connections: int) -> Engine:
     """The engine for a database URL, its tables made. On SQLite: WAL, a busy timeout, real transactions."""
-    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10)
+    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10, hide_parameters=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

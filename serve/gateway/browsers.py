@@ -6,7 +6,9 @@ Header = tuple[bytes, bytes]
 
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 # Those that pages may send beside what every browser lets them.
-SENT = b"Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Request-Id"
+SENT = (
+    b"Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-Order-Access, X-Request-Id"
+)
 # Those that pages may read beside what every browser lets them.
 EXPOSED = (
     b"ETag, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Guest-Token, X-Request-Id"

@@ -21,6 +21,7 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}
 _WORTH_A_LOOK = re.compile(rb"\\u|(?:[0-9][^0-9A-Za-z]{0,9}){13}")
 _ARTICLE = re.compile(r"[0-9]{13,14}")
 _LONGEST_PHONE = 15
+_LONGEST = 19
 
 
 def in_body(body: bytes, unchecked: frozenset[str] = frozenset()) -> bool:
@@ -79,9 +80,10 @@ def _places(text: str) -> Iterator[tuple[int, int]]:
 def _number(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
     """The last of the groups of digits, from `first` on, that make a number together."""
     digits = ""
-    for place, (start, end) in enumerate(groups[first:], first):
+    # Each group has a digit at least; further ones would only be copied.
+    for place, (start, end) in enumerate(groups[first : first + _LONGEST], first):
         digits += text[start:end]
-        if len(digits) > 19:
+        if len(digits) > _LONGEST:
             return None
         if len(digits) >= 13 and digits[0] != "0" and _checks(digits):
             return place

@@ -224,6 +224,9 @@ class Front:
         if route.has_body:
             _check_media_type(request.header("content-type"))
             request.raw_body = await call.body()
+            if path not in self._own and request.principal is not ANONYMOUS:
+                # A body may take long, and the session have ended meanwhile.
+                request.principal = await self._principal(call)
             request.body = route.decode(request.raw_body)
         if route.access != "staff" or route.method == "GET":
             return await route.handler(request)

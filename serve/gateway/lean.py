@@ -28,6 +28,8 @@ from serve.gateway.rate_limits import Limit
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Handler = Callable[["Request"], Awaitable["Response"]]
 JSON = (b"content-type", b"application/json")
+# Bodies that are searched for card numbers: bytes, since the search takes its time and nobody else runs meanwhile.
+LARGEST_SEARCHED = 100_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -177,6 +179,8 @@ class Route:
             return None
         if not body:
             raise Problem("malformed_json", "A JSON body is needed.")
+        if self.declared.refuses_cards and len(body) > LARGEST_SEARCHED:
+            raise Problem("body_too_large", f"At most {LARGEST_SEARCHED} bytes.")
         if self.declared.refuses_cards and card_numbers.in_body(body, self.declared.long_numbers):
             # Before anything else looks at it: what is found wrong with a body may be told and logged.
             raise Problem("card_number_not_accepted", "Send the payment gateway's reference, never a card's number.")

@@ -120,4 +120,9 @@ class Addresses:
         except ValueError:
             return None
         trusted = any(address in network for network in self._trusted)
-        return _Hop(str(address), trusted, address.is_loopback)
+        loopback = address.is_loopback
+        if isinstance(address, ipaddress.IPv6Address):
+            # Whoever has one of these has the whole /64 around it.
+            network = ipaddress.IPv6Network((address, 64), strict=False)
+            address = address.ipv4_mapped or network.network_address
+        return _Hop(str(address), trusted, loopback)

@@ -24,7 +24,7 @@ from serve.users import links, sessions_store
 from serve.users.account_tables import activity, addresses
 from serve.users.account_tables import links as link_rows
 from serve.users.links import LinkRow, new_link
-from serve.users.tables import EmailTaken, User, as_user, create, identities, outbox, sessions, users
+from serve.users.tables import EmailTaken, User, as_user, create, exchange_codes, identities, outbox, sessions, users
 from serve.users.telling import tell
 
 TOLD_WITHIN = 7 * 86_400_000
@@ -103,6 +103,7 @@ class AccountsStore:
     def _password_changed(self, connection: sa.Connection, user_id: str, session: str, now: int) -> None:
         # Whoever knew the old password may have asked for these.
         links.drop(connection, user_id, "change_email", "reset_password")
+        connection.execute(exchange_codes.delete().where(exchange_codes.c.user_id == user_id))
         others = sa.and_(sessions.c.user_id == user_id, sessions.c.id != session)
         sessions_store.end(connection, others, "password", now)
 

@@ -42,7 +42,9 @@ class SessionsStore:
         nothing is done: the account is gone or its password is another by now."""
         now = session.created_at
         this = sa.and_(users.c.id == session.user_id, users.c.deleted_at.is_(None))
-        found = this if opening.verified is None else sa.and_(this, users.c.password == opening.verified)
+        linked = sa.exists().where(identities.c.user_id == session.user_id, identities.c.provider == opening.by)
+        # Whatever proved who it is must still be a way in.
+        found = sa.and_(this, linked if opening.verified is None else users.c.password == opening.verified)
         values: dict[str, int | str] = {"logged_in_at": now}
         if opening.rehashed is not None:
             values["password"] = opening.rehashed

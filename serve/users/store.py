@@ -10,11 +10,11 @@ import sqlalchemy as sa
 def open_engine(address: str | Path) -> sa.Engine:
     """An engine for a file (made readable by its owner only: it holds keys) or for an SQLAlchemy URL."""
     if "://" in str(address):
-        return sa.create_engine(str(address), pool_pre_ping=True)
+        return sa.create_engine(str(address), pool_pre_ping=True, hide_parameters=True)
     path = Path(address)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True)
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: Any, _: Any) -> None:

@@ -4,12 +4,15 @@ import json
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.gateway.card_numbers import MASK, in_body, in_text, masked
+from serve.gateway.lean import LARGEST_SEARCHED, Request, Response, Routes
 from serve.gateway.logs import redact
+from serve.gateway.problems import Problem
 
 VISA = "4242424242424242"
 DIGITS = "0123456789"
@@ -111,3 +114,21 @@ def test_all_numbers_of_a_text_are_blanked() -> None:
         "event": f"paid by {MASK}",
         "more": [MASK],
     }
+
+
+class Body(msgspec.Struct):
+    text: str
+
+
+def test_a_body_that_would_take_long_to_search_is_not_searched() -> None:
+    routes = Routes("test", refuses_cards=True)
+
+    @routes.post("/api/test", body=Body, summary="Test", example={"text": "1"})
+    async def take(request: Request) -> Response:
+        return Response(204, b"")
+
+    (route,) = routes.routes
+    with pytest.raises(Problem) as refused:
+        route.decode(json.dumps({"text": "1 " * (LARGEST_SEARCHED // 2)}).encode())
+    assert (refused.value.code, refused.value.status) == ("body_too_large", 413)
+    assert route.decode(json.dumps({"text": "1 " * 1000}).encode()) == Body("1 " * 1000)

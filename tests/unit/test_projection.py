@@ -10,6 +10,7 @@ import msgspec
 from actors import order, stock
 from actors.pricing import Line
 from pipelines.list_orders import OrderNote, list_orders
+from pipelines.log.base import Happened
 from pipelines.progress import SqlProgress
 from pipelines.projection import Projection, ProjectionRunner
 from pipelines.show_availability import show_availability
@@ -59,6 +60,29 @@ async def test_a_write_that_fails_is_made_again_and_skips_nothing(tmp_path: Path
     shelf = Shelf(failures=3)
     await run(show_availability(shelf), stocked(), tmp_path)
     assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+
+
+class Endless(MemoryLog):
+    """Something has happened whenever it is read."""
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        await asyncio.sleep(0)
+        self.append("stock", "MUG", after + 1, stock.StockReceived(1, after + 1))
+        return await super().read(after, limit)
+
+
+async def test_it_is_written_in_time_where_something_happens_all_the_time(tmp_path: Path) -> None:
+    shelf = Shelf()
+    progress = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
+    runner = ProjectionRunner(show_availability(shelf), Endless(), progress)
+    await runner.start()
+    async with asyncio.timeout(DEADLINE):
+        while len(shelf.writes) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await runner.stop()
+    written = [note[0] for note in shelf.writes]
+    assert [sku for sku, _, _ in written] == ["MUG"] * len(written)
+    assert sorted(written) == written
 
 
 async def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import importlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Protocol
 
 import ray
@@ -68,11 +69,22 @@ class HostActor:
             await asyncio.shield(self._starting)
 
     async def _start(self) -> None:
+        # What is to be ended, the last first; also after a start that failed, or it would go on beside the next.
+        self._opened = AsyncExitStack()
+        try:
+            await self._open()
+        except BaseException:
+            with suppress(Exception):
+                await self._opened.aclose()
+            raise
+
+    async def _open(self) -> None:
         entropy = SystemEntropy()
         clock = SystemClock()
+        furnishing = await self._furnish(self._name, self._settings)
+        self._opened.push_async_callback(furnishing.journal.close)
         self._tasks = Tasks()
-        self._furnishing = await self._furnish(self._name, self._settings)
-        furnishing = self._furnishing
+        self._opened.push_async_callback(self._tasks.close)
         self._way = RayWay(self._tasks)
         region = Region(furnishing.kinds, self._way, clock, entropy, furnishing.limits.shards)
         self._host = Host(
@@ -87,11 +99,14 @@ class HostActor:
             furnishing.wrote,
         )
         self._way.here = self._host
-        self._reception = Reception(self._host.accept, entropy.token())
+        reception = Reception(self._host.accept, entropy.token())
+        self._opened.push_async_callback(reception.close)
+        self._endpoint = await reception.open(ray.util.get_node_ip_address())
+        self._opened.push_async_callback(self._release)
         await self._host.start()
         await self._way.start()
+        self._opened.push_async_callback(furnishing.stop)
         await furnishing.start(region, self._host.has_everything)
-        self._endpoint = await self._reception.open(ray.util.get_node_ip_address())
         calm_garbage_collection()
 
     async def pid(self) -> int:
@@ -137,12 +152,11 @@ class HostActor:
     async def stop(self) -> None:
         """Ends in order: flows first, then the shards are released."""
         await self._up()
-        await self._furnishing.stop()
+        await self._opened.aclose()
+
+    async def _release(self) -> None:
         async with self._owning:
             await self._host.stop()
-        await self._reception.close()
-        await self._tasks.close()
-        await self._furnishing.journal.close()
 
 
 def start_host(name: str, furnish: str, settings: Mapping[str, str], namespace: str, **options: Any) -> Any:

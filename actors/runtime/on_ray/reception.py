@@ -10,12 +10,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
+
 from actors.runtime.on_ray.frames import Framed, Replies, decode_batch
 from actors.runtime.ports import Done
 from actors.runtime.wire import Envelope, Result, encode
 
 # Who has not shown the token by then is sent away.
 GREETING_SECONDS = 5.0
+# Callers ask every two seconds whether anybody is there: one that says nothing for so long is gone without a word.
+SILENT_SECONDS = 30.0
 # A caller that takes its replies so slowly loses the connection; it asks again what it still wants to know.
 LARGEST_BACKLOG = 64 * 1024 * 1024
 
@@ -69,11 +73,17 @@ class Visitor(Framed):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._all.add(self)
-        self._late = asyncio.get_running_loop().call_later(GREETING_SECONDS, self.abort)
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time()
+        self._late = loop.call_later(GREETING_SECONDS, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._late.cancel()
         self._all.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        super().data_received(data)
 
     def frame(self, data: bytes) -> None:
         if not self._known:
@@ -86,12 +96,20 @@ class Visitor(Framed):
             self._accept(envelope, partial(self._put, number))
 
     def _greet(self, token: bytes) -> None:
-        if hmac.compare_digest(token, self._token):
-            self._late.cancel()
-            self._known = True
-            self.largest = Framed.largest
-        else:
+        if not hmac.compare_digest(token, self._token):
+            # Ends the reading of what came with it, too.
+            raise msgspec.DecodeError("a wrong token")
+        self._late.cancel()
+        self._late = asyncio.get_running_loop().call_later(SILENT_SECONDS, self._look)
+        self._known = True
+        self.largest = Framed.largest
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._heard > SILENT_SECONDS:
             self.abort()
+        else:
+            self._late = loop.call_later(SILENT_SECONDS, self._look)
 
     def _put(self, number: int, result: Result) -> None:
         self._ready.append((number, result))

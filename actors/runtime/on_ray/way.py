@@ -57,12 +57,14 @@ class RayWay:
         """Joins a refresh that is under way; who gives up does not take it from the others."""
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
-        await asyncio.shield(self._refreshing)
+        # Not longer: the table that is there may be right, and who asks has a deadline.
+        await asyncio.wait([self._refreshing], timeout=REFRESH_EVERY)
 
     async def _refresh(self) -> None:
         try:
-            actor: Any = ray.get_actor(PLACEMENT, namespace=NAMESPACE)
             async with asyncio.timeout(CALL_SECONDS):
+                # In a thread: Ray may have to ask its control store, and that may be the one that does not answer.
+                actor: Any = await asyncio.to_thread(ray.get_actor, PLACEMENT, namespace=NAMESPACE)
                 version, hosts = await actor.table.remote(self._table.version)
         except Exception as error:
             _log.warning("the placement does not answer: %s", type(error).__name__)

@@ -29,6 +29,7 @@ from serve.catalog.search.base import (
     Suggestion,
 )
 from serve.catalog.search.documents import (
+    HIGHEST_KEY,
     STATE,
     Kept,
     active,
@@ -266,7 +267,7 @@ def _unsealed(text: str, sort: Sort) -> Cursor:
         cursor = msgspec.msgpack.decode(raw, type=Cursor)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise BadCursor from None
-    top = DEEPEST if sort in ("relevance", "name") else 1 << 63
+    top = DEEPEST if sort in ("relevance", "name") else HIGHEST_KEY
     if cursor.sort != sort or not 0 <= cursor.after < top:
         raise BadCursor
     return cursor

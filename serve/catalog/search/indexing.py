@@ -29,7 +29,9 @@ class Indexing:
         self._stock = SearchStock(own)
         self._progress = SqlProgress(own)
         self._generations = Generations(settings.search_dir, Analysis(settings.language))
-        self.indexer = ProductIndexer(OutboxLog(self._engine, outbox), self._generations, self._stock)
+        self.indexer = ProductIndexer(
+            OutboxLog(self._engine.execution_options(writes=False), outbox), self._generations, self._stock
+        )
         self._stock_runner: ProjectionRunner[Any] = ProjectionRunner(index_stock(self.indexer), journal, self._progress)
 
     async def start(self) -> None:

@@ -313,7 +313,13 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._db.execute("COMMIT")
+        finally:
+            # Also after a commit that failed, or no later transaction could begin.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
 
 def _no_such_intent(intent: str) -> Problem:

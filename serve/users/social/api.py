@@ -131,7 +131,9 @@ def _add_beginning(routes: APIRouter, social: Social, answers: _Answers) -> None
         "/api/users/me/identities/{provider}",
         summary="Link a provider to one's account",
         description="Sets a cookie; send the browser to the `url` of the answer.",
-        responses=problems_of(_401="`not_authenticated`", _403="`forbidden`", _404="`not_found`", **_PROVIDER),
+        responses=problems_of(
+            _401="`not_authenticated`", _403="`forbidden`, `password_needed`", _404="`not_found`", **_PROVIDER
+        ),
     )
     async def link(who: User, provider: Name, response: Response) -> Redirection:
         url, made, cookie = await social.begin(provider, who=who)

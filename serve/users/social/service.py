@@ -13,7 +13,7 @@ from serve.gateway import clock
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem, declare
 from serve.gateway.tokens import Tokens
-from serve.users.accounts import CONFIRMATION_SECONDS
+from serve.users.accounts import CONFIRMATION_SECONDS, RECENT
 from serve.users.accounts_store import AccountsStore
 from serve.users.devices import Arrival
 from serve.users.links import new_link
@@ -68,9 +68,14 @@ class Social:
     async def begin(self, name: str, kept: bool = False, who: Principal | None = None) -> tuple[str, Journey, str]:
         """Where to send the browser, and what it carries, sealed. `who` wants to link the identity.
 
-        Raises Problem `not_found`, `provider_unavailable` or `provider_unusable`.
+        Raises Problem `not_found`, `password_needed`, `provider_unavailable` or `provider_unusable`.
         """
         provider = self._provider(name)
+        if who is not None:
+            # A stolen access token must not become a way in of its own.
+            session = await asyncio.to_thread(self._sessions_store.session, who.session)
+            if session is None or self._now() - session.created_at > RECENT:
+                raise Problem("password_needed", "Log in again, then link it.")
         made = journey.begin(name, self._now(), kept, who.id if who else "", who.session if who else "")
         url = await provider.way(made.going)
         return url, made, journey.sealed(await self._secret(), made)
@@ -136,7 +141,12 @@ class Social:
     async def open(
         self, user: User, provider: str, arrival: Arrival, kept: bool, device_token: str | None = None
     ) -> SessionBody:
-        return await self._sessions.open(user, arrival, provider, kept, device_token)
+        try:
+            return await self._sessions.open(user, arrival, provider, kept, device_token)
+        except Problem as problem:
+            if problem.code != "wrong_credentials":
+                raise
+            raise Problem("log_in_expired", "The identity is no way into this account any more.") from None
 
     async def code(self, user: User, provider: str, kept: bool) -> tuple[str, str]:
         """A one-time code for a session, and what the browser that may exchange it keeps."""
