@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from serve.catalog.exporting import export_products
 from serve.catalog.importing import Planned, Progress, import_products
 from serve.catalog.rows import FileRefused, Format
-from serve.catalog.schemas import ProductDraft
+from serve.catalog.schemas import CatalogRefused, ProductDraft
 from serve.catalog.service import Catalog
 from serve.cli.catalog import register
 
@@ -207,10 +207,14 @@ def test_the_command_rehearses_without_a_shop_and_makes_none(tmp_path: Path, mon
 async def test_a_product_has_at_most_two_hundred_variants(catalog: Catalog) -> None:
     rows = [f"A,A-{n},A,Things,1,{n}" for n in range(201)]
     progress = await imported(catalog, "\n".join(["product,sku,name,category,price,option:size", *rows]))
-    assert [(line.line, line.reason) for line in progress.refused] == [
-        (202, "product: A is in line 2 already; its rows must stand together")
+    refused = [(line.line, line.reason) for line in progress.refused]
+    # All or nothing: a product that lacks one of its variants would be another one.
+    assert refused == [
+        *((line, "product: line 202 of it was refused") for line in range(2, 202)),
+        (202, "product: has more than 200 rows"),
     ]
-    assert len((await catalog.product_of_sku("A")).variants) == 200
+    with pytest.raises(CatalogRefused):
+        await catalog.product_of_sku("A")
 
 
 async def test_a_bare_row_keeps_the_options_of_the_only_variant(catalog: Catalog) -> None:
