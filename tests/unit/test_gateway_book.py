@@ -69,6 +69,31 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made.book.close()
 
 
+class FullDisk:
+    """A connection whose next commit fails, and leaves its transaction open."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._full = True
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT" and self._full:
+            self._full = False
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._db.execute(sql, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+
+def test_a_commit_that_fails_leaves_the_way_free(bench: Bench) -> None:
+    bench.book._db = FullDisk(bench.book._db)  # type: ignore[assignment]
+    with pytest.raises(sqlite3.OperationalError, match="disk is full"):
+        bench.intent("s1")
+    assert bench.ask(Find("s1")) is None
+    assert bench.intent("s1").session == "s1"
+
+
 def test_one_intent_a_session(bench: Bench) -> None:
     first = bench.intent()
     assert (first.status, first.amount, first.currency, first.captured) == ("requires_payment_method", 1999, "EUR", 0)

@@ -174,6 +174,32 @@ async def test_a_bad_body_is_told_what_is_wrong_and_where(
     assert body["request_id"] == answer.headers["x-request-id"]
 
 
+class EndingTokens(FakeTokens):
+    """Of a session that ends while its body is on its way."""
+
+    ended = False
+
+    def known(self, token: str) -> Principal | None:
+        if self.ended:
+            raise Problem("invalid_token", "The session has ended.")
+        return super().known(token)
+
+
+async def test_a_session_that_ends_before_the_body_is_there_changes_nothing_any_more() -> None:
+    tokens = EndingTokens()
+
+    async def late() -> AsyncIterator[bytes]:
+        tokens.ended = True
+        yield b'{"sku": "MUG"}'
+
+    front = Front(FastAPI(), [make_routes()], tokens=tokens)
+    headers = {"Authorization": "Bearer known", "Content-Type": "application/json"}
+    async with client(front) as http:
+        assert (await http.post("/api/cart/items", content=b'{"sku": "MUG"}', headers=headers)).status_code == 200
+        refused = await http.post("/api/cart/items", content=late(), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (401, "invalid_token")
+
+
 async def test_a_body_above_the_bound_is_refused_announced_or_not() -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(11):

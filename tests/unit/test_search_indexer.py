@@ -280,11 +280,15 @@ class Indexes:
 class Kept:
     def __init__(self) -> None:
         self.there: set[str] = set()
+        self.broken = 0
 
     async def in_stock(self, skus: Iterable[str]) -> frozenset[str]:
         return frozenset(self.there & set(skus))
 
     async def keep(self, changed: Mapping[str, bool]) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise ConnectionError("away")
         self.there |= {sku for sku, is_there in changed.items() if is_there}
 
 
@@ -304,6 +308,24 @@ async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> Non
     assert (index.writes[1:], kept.there) == ([(["a"], position)], {"A"})
     await indexer.stop()
     assert index.closed
+    outbox.close()
+
+
+async def test_what_was_told_and_could_not_be_kept_is_told_again_when_it_is_no_longer_so(tmp_path: Path) -> None:
+    """The index said that there is one, and nobody would have told it that there is none any more."""
+    outbox, index, kept = Outbox(tmp_path / "catalog.db"), Index(), Kept()
+    indexer = ProductIndexer(outbox.log, Indexes(index), kept)
+    await indexer.start()
+    position = await outbox.tell(product("a", "Kettle"))
+    async with asyncio.timeout(DEADLINE):
+        await indexer.reached(position)
+        kept.broken = 1
+        with pytest.raises(ConnectionError):
+            await indexer.note_stock({"A": 1})
+        told = len(index.writes)
+        await indexer.note_stock({"A": 0})
+    assert (len(index.writes), kept.there) == (told + 1, set())
+    await indexer.stop()
     outbox.close()
 
 

@@ -93,6 +93,15 @@ def test_production_asks_for_nothing_more_than_it_says() -> None:
     assert left == ["TROUPE_PAYMENT_GATEWAY=test: the test gateway moves no money; a real one is needed."]
 
 
+def test_a_key_that_is_set_to_nothing_is_no_key() -> None:
+    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "webhook_secret": ""}
+    settings = load(profile="production", public_url="https://shop.example.com", **keys)
+    assert [line.partition(" ")[0] for line in production.problems(settings, {})] == [
+        "TROUPE_PAYMENT_GATEWAY=test:",
+        "TROUPE_WEBHOOK_SECRET",
+    ]
+
+
 def test_the_embedded_profile_starts_with_its_defaults() -> None:
     production.check(load(), {})
 

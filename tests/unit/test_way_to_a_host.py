@@ -248,6 +248,24 @@ async def test_a_caller_that_takes_no_replies_loses_its_connection(
     writer.close()
 
 
+async def test_a_caller_that_went_without_a_word_is_forgotten_and_one_that_asks_is_not(
+    tasks: Tasks, far: FarHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "ASK_EVERY", 0.02)
+    monkeypatch.setattr(reception_module, "SILENT_SECONDS", 0.5)
+    caller = Caller(RayLink(tasks, far.endpoint))
+    address, port, _ = await far.endpoint()
+    reader, writer = await asyncio.open_connection(address, port)
+    writer.write(framed(TOKEN))
+    await until(lambda: len(far.reception._visitors) == 2)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    caller.post("1")
+    await until(lambda: far.ids == ["1"])
+    assert far.asked == 2
+
+
 async def test_a_question_whether_anybody_is_there_is_answered(far: FarHost) -> None:
     address, port, _ = await far.endpoint()
     reader, writer = await asyncio.open_connection(address, port)
