@@ -123,7 +123,7 @@ class Shop:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog(f"sqlite:///{self.settings.database('catalog')}", currency=self.settings.currency)
+        return Catalog(self.settings.database_url("catalog"), currency=self.settings.currency)
 
     @cached_property
     def search(self) -> EmbeddedSearch:
@@ -136,15 +136,15 @@ class Shop:
 
     @cached_property
     def orders_store(self) -> OrderStore:
-        return OrderStore(f"sqlite:///{self.settings.database('orders')}")
+        return OrderStore(self.settings.database_url("orders"))
 
     @cached_property
     def transactions(self) -> TransactionStore:
-        return TransactionStore(f"sqlite:///{self.settings.database('payments')}")
+        return TransactionStore(self.settings.database_url("payments"))
 
     @cached_property
     def changes(self) -> ChangeStore:
-        return ChangeStore(f"sqlite:///{self.settings.database('audit')}")
+        return ChangeStore(self.settings.database_url("audit"))
 
     def served(self) -> list[Served]:
         """What each of the chosen services answers."""

@@ -7,7 +7,7 @@ wait for each other, however many threads they have.
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 MAX_SHARED = 500
 BUSY_SECONDS = 5.0
+ERASES = "secure_delete = ON"
+"""A pragma for databases with people in them: what is erased must not stand in the file's free pages."""
 
 
 def open_engine(url: str, metadata: MetaData, connections: int) -> Engine:
@@ -29,8 +31,7 @@ def open_engine(url: str, metadata: MetaData, connections: int) -> Engine:
     """
     engine = create_engine(url, pool_size=connections, max_overflow=0, hide_parameters=True)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        set_up_sqlite(engine, writes=True, pragmas=(ERASES,))
     metadata.create_all(engine)
     return engine
 
@@ -99,17 +100,33 @@ def scrub(engine: Engine) -> None:
         raise ConnectionError("the database is too busy to be scrubbed")
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
-    connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}").close()
-    _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous = FULL").close()
-    connection.execute("PRAGMA secure_delete = ON").close()  # what is erased must not stand in the file's free pages
+def set_up_sqlite(
+    engine: Engine, *, writes: bool, busy_seconds: float = BUSY_SECONDS, pragmas: Sequence[str] = ()
+) -> None:
+    """WAL, full sync, a busy timeout, and transactions that we begin, a writer's with the lock from its start.
+
+    `writes`: whether a transaction writes whose execution option of that name says nothing. Before the first use.
+    """
+
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}").close()
+        _switch_to_wal(connection, busy_seconds)
+        for pragma in ("synchronous = FULL", *pragmas):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    def begin(connection: Connection) -> None:
+        # A writer takes the lock at once: one that began as a reader could not wait for it.
+        now = connection.get_execution_options().get("writes", writes)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if now else "BEGIN")
+
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
 
 
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
+def _switch_to_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
     # Two processes that open a new file at once can collide here, and SQLite does not apply the busy timeout to this.
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + busy_seconds
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             connection.execute("PRAGMA journal_mode = WAL").close()
@@ -117,9 +134,3 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes the lock at once: one that began as a reader could not wait for it.
-    writes = connection.get_execution_options().get("writes", True)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -54,15 +54,15 @@ class Flows:
     """The flows that everything waits for; they run where most of the events are written."""
 
     def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
-        self._catalog = Catalog(_sqlite(settings, "catalog"), currency=settings.currency)
-        self._orders = OrderStore(_sqlite(settings, "orders"))
-        self._transactions = TransactionStore(_sqlite(settings, "payments"))
-        self._progress = SqlProgress(_sqlite(settings, "flows"))
+        self._catalog = Catalog(settings.database_url("catalog"), currency=settings.currency)
+        self._orders = OrderStore(settings.database_url("orders"))
+        self._transactions = TransactionStore(settings.database_url("payments"))
+        self._progress = SqlProgress(settings.database_url("flows"))
         self._journal = journal
         self._tail = tail
         self._users = open_engine(settings.database("users"))
         self._people, self._activity = People(self._users), Activity(self._users)
-        self._erasure = MailErasure(_sqlite(settings, "notifications"), FolderMailer(settings.mails))
+        self._erasure = MailErasure(settings.database_url("notifications"), FolderMailer(settings.mails))
         self._log: SharedLog | None = None
         self._users_log: SharedLog | None = None
         self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
@@ -146,7 +146,3 @@ async def furnish(name: str, packed: Mapping[str, str]) -> ShopHost:
     telemetry.start(settings.otlp_endpoint, f"troupe-{name}")
     client = gateway_client(gateway(settings, NAMESPACE))
     return ShopHost(settings, await open_journal(settings), client, flows=name == FIRST_HOST)
-
-
-def _sqlite(settings: Settings, name: str) -> str:
-    return f"sqlite:///{settings.database(name)}"

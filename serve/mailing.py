@@ -21,7 +21,7 @@ from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
 from serve.gateway import logs
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
-from serve.notifications.mailer import FolderMailer, Mailer
+from serve.notifications.mailer import FolderMailer
 from serve.notifications.mails import Sender
 from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
@@ -43,17 +43,14 @@ def notices_of(settings: Settings) -> Notices:
 
 
 def _store_of(settings: Settings) -> NotificationStore:
-    return NotificationStore(f"sqlite:///{settings.database('notifications')}")
+    return NotificationStore(settings.database_url("notifications"))
 
 
 class Mailing:
-    """The flows that tell people what happened, over their own reading of the logs, and the upkeep of what they need.
+    """The flows that tell people what happened, over their own reading of the logs, and the upkeep that this needs."""
 
-    `mailer`: the folder of the settings, unless another is given.
-    """
-
-    def __init__(self, settings: Settings, journal: SqlJournal, mailer: Mailer | None = None) -> None:
-        self._orders = OrderStore(f"sqlite:///{settings.database('orders')}")
+    def __init__(self, settings: Settings, journal: SqlJournal) -> None:
+        self._orders = OrderStore(settings.database_url("orders"))
         self._mails = FolderMailer(settings.mails)
         self._store = _store_of(settings)
         self._users = open_engine(settings.database("users"))
@@ -66,9 +63,9 @@ class Mailing:
             access_token=self._orders.access_token,
         )
         sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
-        mail = MailChannel(self._store, mailer or self._mails, directory, sender)
+        mail = MailChannel(self._store, self._mails, directory, sender)
         self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
-        self._progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
+        self._progress = SqlProgress(settings.database_url("flows"))
         self._log = JournalLog(journal, look_every=LOOK_EVERY)
         self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
         self._runners: list[FlowRunner] = []

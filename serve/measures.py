@@ -179,7 +179,7 @@ def _told(asked: asyncio.Task[T | None]) -> T | None:
 def of_shop(settings: Settings, hosts: Hosts) -> Measures:
     """For a process that reads the shop's databases itself."""
     journal = SqlJournal(str(settings.database("journal")))
-    progress = SqlProgress(f"sqlite:///{settings.database('flows')}")
+    progress = SqlProgress(settings.database_url("flows"))
     users = OutboxLog(open_engine(settings.database("users")), outbox)
     all_flows = (
         Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),

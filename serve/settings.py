@@ -234,6 +234,10 @@ class Settings(BaseSettings):
         """The file of a database: ``database("users")`` is DATA_DIR/users.db."""
         return self.data_dir / f"{name}.db"
 
+    def database_url(self, name: str) -> str:
+        """The address of a database, for SQLAlchemy."""
+        return f"sqlite:///{self.database(name)}"
+
     def terms(self, method: str) -> Terms | None:
         """What an order with this way of shipping is priced under; None: there is no such way."""
         for way in self.shipping:

@@ -1,14 +1,9 @@
 """The tables of the catalogue's database, and how it is opened."""
 
-import sqlite3
-import time
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    Connection,
     Engine,
     Index,
     Integer,
@@ -17,14 +12,12 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
-    event,
     insert,
     select,
 )
 
 from pipelines.log.outbox import outbox_table
-
-BUSY_MILLISECONDS = 5_000
+from serve.databases import set_up_sqlite
 
 metadata = MetaData()
 
@@ -129,35 +122,9 @@ def open_engine(url: str, connections: int) -> Engine:
     """The engine for a database URL, its tables made. On SQLite: WAL, a busy timeout, real transactions."""
     engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10, hide_parameters=True)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        set_up_sqlite(engine, writes=False)
     with engine.execution_options(writes=True).begin() as connection:
         metadata.create_all(connection)
         if connection.scalar(select(changes.c.number)) is None:
             connection.execute(insert(changes).values(id=1, number=0))
     return engine
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # the driver would begin by itself, and too late for a snapshot
-    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
-    _switch_to_wal(connection)
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # Two processes that open a new file at once can collide here, and SQLite does not apply the busy timeout to this.
-    deadline = time.monotonic() + BUSY_MILLISECONDS / 1000
-    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads before it writes would fail at once when another writes between; so writers lock first.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

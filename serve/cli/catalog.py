@@ -222,7 +222,7 @@ def _digits(settings: Settings) -> int:
 
 
 def _opened(settings: Settings) -> Catalog:
-    return Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
+    return Catalog(settings.database_url("catalog"), currency=settings.currency)
 
 
 def _format(given: str | None, file: Path | None) -> Format:

@@ -19,7 +19,7 @@ def load(settings: Settings, console: Console) -> None:
 
 
 async def _load(settings: Settings) -> int:
-    catalog = Catalog(f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
+    catalog = Catalog(settings.database_url("catalog"), currency=settings.currency)
     try:
         begun = await catalog.loaded(f"{DATA_SET}-begun")
         if not begun and await catalog.products_after("", 1):

@@ -67,7 +67,7 @@ class _Bar:
 
 
 async def _replay(settings: Settings, file: Path, options: Options) -> Replayed:
-    catalog = await asyncio.to_thread(Catalog, f"sqlite:///{settings.database('catalog')}", currency=settings.currency)
+    catalog = await asyncio.to_thread(Catalog, settings.database_url("catalog"), currency=settings.currency)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
+
+from serve.databases import ERASES, set_up_sqlite
 
 
 def open_engine(address: str | Path) -> sa.Engine:
@@ -15,18 +16,5 @@ def open_engine(address: str | Path) -> sa.Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True)
-
-    @sa.event.listens_for(engine, "connect")
-    def prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver would begin by itself, and not before a savepoint
-        for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("PRAGMA secure_delete=ON")  # what is erased must not stand in the file's free pages
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        # Who reads before it writes would fail at once when another writes between; so writers lock first.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
+    set_up_sqlite(engine, writes=False, busy_seconds=10.0, pragmas=("foreign_keys = ON", ERASES))
     return engine

@@ -1,6 +1,7 @@
 """What travels between callers and hosts: frames on a stream, each four bytes of length and MessagePack."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 import msgspec
@@ -27,7 +28,7 @@ decode_batch = msgspec.msgpack.Decoder(Batch).decode
 decode_replies = msgspec.msgpack.Decoder(Replies).decode
 
 
-class Framed(asyncio.Protocol):
+class Framed(asyncio.Protocol, ABC):
     """One end of a connection: hands each whole frame to `frame`. What is no frame ends the connection."""
 
     largest = LARGEST_FRAME
@@ -39,9 +40,9 @@ class Framed(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
+    @abstractmethod
     def frame(self, data: bytes) -> None:
         """Raises msgspec.DecodeError if it is not what it should be."""
-        raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
         read = self._read

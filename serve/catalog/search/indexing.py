@@ -24,8 +24,8 @@ class Indexing:
     def __init__(self, settings: Settings, journal: EventLog) -> None:
         metadata = sa.MetaData()
         outbox = outbox_table(metadata)
-        self._engine = open_engine(f"sqlite:///{settings.database('catalog')}", metadata, 2)
-        own = f"sqlite:///{settings.database('search')}"
+        self._engine = open_engine(settings.database_url("catalog"), metadata, 2)
+        own = settings.database_url("search")
         self._stock = SearchStock(own)
         self._progress = SqlProgress(own)
         self._generations = Generations(settings.search_dir, Analysis(settings.language))
