@@ -1,21 +1,14 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from actors.journal.sql import SqlJournal
 from actors.kinds import KINDS
-from actors.runtime.clock import SystemClock
 from actors.runtime.limits import Limits
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.wire import Record
-from pipelines.count_orders import count_orders
-from pipelines.erase_people import erase_people
-from pipelines.join_guest_orders import Joining, join_guest_orders
-from pipelines.keep_transactions import keep_transactions
 from pipelines.list_orders import list_orders
-from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog, Tail
 from pipelines.open_payments import open_payments
 from pipelines.progress import SqlProgress
@@ -23,21 +16,13 @@ from pipelines.projection import ProjectionRunner
 from pipelines.runner import FlowRunner
 from pipelines.settle_orders import settle_orders
 from pipelines.shared_log import SharedLog
-from pipelines.show_activity import show_activity
 from pipelines.show_availability import show_availability
 from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
-from serve.notifications.erasing import MailErasure
-from serve.notifications.mailer import FolderMailer
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
 from serve.payments.gateway.client import GatewayClient
-from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
-from serve.users.activity import Activity
-from serve.users.people import People
-from serve.users.store import open_engine
-from serve.users.tables import outbox
 
 FIRST_HOST = "host-0"
 
@@ -56,31 +41,19 @@ class Flows:
     def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
         self._catalog = Catalog(settings.database_url("catalog"), currency=settings.currency)
         self._orders = OrderStore(settings.database_url("orders"))
-        self._transactions = TransactionStore(settings.database_url("payments"))
         self._progress = SqlProgress(settings.database_url("flows"))
         self._journal = journal
         self._tail = tail
-        self._users = open_engine(settings.database("users"))
-        self._people, self._activity = People(self._users), Activity(self._users)
-        self._erasure = MailErasure(settings.database_url("notifications"), FolderMailer(settings.mails))
         self._log: SharedLog | None = None
-        self._users_log: SharedLog | None = None
         self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
 
     async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
         log = self._log = SharedLog(JournalLog(self._journal, self._tail, alone))
-        users = self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=0.25))
-        joining = Joining(entities, self._people, self._orders)
         self._runners = [
             FlowRunner(open_payments(entities), log, self._progress),
             FlowRunner(settle_orders(entities), log, self._progress),
-            FlowRunner(keep_transactions(self._transactions), log, self._progress),
             ProjectionRunner(list_orders(self._orders), log, self._progress),
             ProjectionRunner(show_availability(self._catalog), log, self._progress),
-            FlowRunner(count_orders(self._activity, joining), log, self._progress),
-            FlowRunner(show_activity(self._activity), users, self._progress),
-            FlowRunner(join_guest_orders(joining), users, self._progress),
-            FlowRunner(erase_people(self._orders, self._erasure, self._people, SystemClock()), users, self._progress),
         ]
         for runner in self._runners:
             await runner.start()
@@ -90,12 +63,6 @@ class Flows:
             await runner.stop()
         if self._log is not None:
             await self._log.close()
-        if self._users_log is not None:
-            await self._users_log.close()
-        await self._activity.close()
-        await self._erasure.close()
-        await asyncio.to_thread(self._users.dispose)
-        await self._transactions.close()
         await self._orders.close()
         await self._catalog.close()
 

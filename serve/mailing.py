@@ -17,8 +17,10 @@ from pipelines.notify_users import notify_users
 from pipelines.progress import SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.send_mails import send_mails
+from pipelines.shared_log import SharedLog
 from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
 from serve.gateway import logs
+from serve.later import LaterFlows
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
 from serve.notifications.mailer import FolderMailer
@@ -66,17 +68,21 @@ class Mailing:
         mail = MailChannel(self._store, self._mails, directory, sender)
         self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
         self._progress = SqlProgress(settings.database_url("flows"))
-        self._log = JournalLog(journal, look_every=LOOK_EVERY)
+        self._log = SharedLog(JournalLog(journal, look_every=LOOK_EVERY))
+        self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=LOOK_EVERY))
+        self._later = LaterFlows(settings, self._users, self._orders, self._mails)
         self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
         self._runners: list[FlowRunner] = []
         self._tasks = Tasks()
 
     async def start(self, entities: Entities) -> None:
         self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
-        users = OutboxLog(self._users, outbox, look_every=LOOK_EVERY)
-        self._runners.append(FlowRunner(notify_users(self.notifications, self._people), users, self._progress))
+        self._runners.append(
+            FlowRunner(notify_users(self.notifications, self._people), self._users_log, self._progress)
+        )
         for runner in self._runners:
             await runner.start()
+        await self._later.start(entities, self._log, self._users_log, self._progress)
         await self._indexing.start()
         self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
 
@@ -84,6 +90,9 @@ class Mailing:
         await self._tasks.close()
         for runner in self._runners:
             await runner.stop()
+        await self._later.stop()
+        await self._log.close()
+        await self._users_log.close()
         await self._indexing.stop()
         await self._mails.close()
         await self._store.close()

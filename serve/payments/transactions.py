@@ -61,6 +61,15 @@ sessions = Table(
 )
 
 
+# What is said for each event is said to the driver as it is.
+_KEPT = "SELECT kept FROM sessions WHERE id = ?"
+_KEEP = "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET kept = excluded.kept"
+_ADD = (
+    f"INSERT INTO payment_transactions ({', '.join(Transaction._fields)}) "
+    f"VALUES ({', '.join('?' * len(Transaction._fields))})"
+)
+
+
 class Place(NamedTuple):
     """Of a row, in the order of the log."""
 
@@ -115,15 +124,11 @@ class TransactionStore:
 
 
 def _keep(connection: Connection, happened: Happened, event: Event) -> None:
-    found = connection.execute(select(sessions.c.kept).where(sessions.c.id == happened.entity)).scalar()
+    found = connection.exec_driver_sql(_KEPT, (happened.entity,)).scalar()
     session = Session() if found is None else msgspec.msgpack.decode(found, type=Session)
     if (happened.version, happened.index) <= (session.version, session.number):
         return
     after, row = followed(session, happened, event)
-    kept = msgspec.msgpack.encode(after)
-    if found is None:
-        connection.execute(sessions.insert().values(id=happened.entity, kept=kept))
-    else:
-        connection.execute(sessions.update().where(sessions.c.id == happened.entity).values(kept=kept))
+    connection.exec_driver_sql(_KEEP, (happened.entity, msgspec.msgpack.encode(after)))
     if row is not None:
-        connection.execute(transactions.insert().values(row._asdict()))
+        connection.exec_driver_sql(_ADD, row)
