@@ -14,6 +14,7 @@ from pipelines.runner import FlowRunner
 from pipelines.show_activity import show_activity
 from serve.notifications.erasing import MailErasure
 from serve.notifications.mailer import FolderMailer
+from serve.notifications.store import NotificationStore
 from serve.orders.store import OrderStore
 from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
@@ -24,11 +25,13 @@ from serve.users.people import People
 class LaterFlows:
     """Over logs, a progress and stores that are its owner's to close."""
 
-    def __init__(self, settings: Settings, users: Engine, orders: OrderStore, mails: FolderMailer) -> None:
+    def __init__(
+        self, settings: Settings, users: Engine, orders: OrderStore, notes: NotificationStore, mails: FolderMailer
+    ) -> None:
         self._orders = orders
         self._transactions = TransactionStore(settings.database_url("payments"))
         self._people, self._activity = People(users), Activity(users)
-        self._erasure = MailErasure(settings.database_url("notifications"), mails)
+        self._erasure = MailErasure(notes, mails)
         self._runners: list[FlowRunner] = []
 
     async def start(self, entities: Entities, journal: EventLog, users: EventLog, progress: SqlProgress) -> None:
@@ -48,5 +51,4 @@ class LaterFlows:
         for runner in self._runners:
             await runner.stop()
         await self._activity.close()
-        await self._erasure.close()
         await self._transactions.close()

@@ -70,7 +70,7 @@ class Mailing:
         self._progress = SqlProgress(settings.database_url("flows"))
         self._log = SharedLog(JournalLog(journal, look_every=LOOK_EVERY))
         self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=LOOK_EVERY))
-        self._later = LaterFlows(settings, self._users, self._orders, self._mails)
+        self._later = LaterFlows(settings, self._users, self._orders, self._store, self._mails)
         self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
         self._runners: list[FlowRunner] = []
         self._tasks = Tasks()

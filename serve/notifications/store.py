@@ -1,13 +1,13 @@
 """The service's database: which mails are on their way and what became of them, notices, and what people turned off."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from serve.databases import SharedTransactions, open_engine
-from serve.notifications.tables import ERASED, METADATA, NOTICES, TURNED_OFF
+from serve.notifications.tables import ERASED, MAILS, METADATA, NOTICES, TURNED_OFF
 
 T = TypeVar("T")
 
@@ -83,7 +83,15 @@ class Notice(NamedTuple):
     read_at: int | None
 
 
+class Mailed(NamedTuple):
+    """A mail that was, or may have been, handed to the server. `busy_until`: 0 if nobody is sending it."""
+
+    message_id: str
+    busy_until: int
+
+
 _SHOWN = [NOTICES.c[name] for name in Notice._fields]
+_AT_ONCE = 200
 
 
 class NotificationStore:
@@ -124,6 +132,18 @@ class NotificationStore:
     async def free(self, message_id: str, now: int) -> None:
         """Whatever became of it, whoever asks next may send it, unless somebody is sending it now."""
         await self._writes.run(lambda db: db.exec_driver_sql(_FREE, (message_id, now)).rowcount)
+
+    async def mails_of(self, owner: str, orders: Sequence[str]) -> list[Mailed]:
+        """Those to an owner, and those about these orders."""
+        whose = [MAILS.c.owner == owner]
+        whose += [MAILS.c.order_id.in_(orders[at : at + _AT_ONCE]) for at in range(0, len(orders), _AT_ONCE)]
+        busy = sa.and_(MAILS.c.outcome.is_(None), MAILS.c.sender.is_not(None))
+        columns = (MAILS.c.message_id, sa.case((busy, MAILS.c.ends_at), else_=0))
+
+        def work(db: sa.Connection) -> list[Mailed]:
+            return [Mailed(*row) for where in whose for row in db.execute(sa.select(*columns).where(where))]
+
+        return await self._read(work)
 
     # Notices
 

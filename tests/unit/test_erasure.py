@@ -175,18 +175,19 @@ class NoFiles:
 
 async def test_what_an_ended_session_still_began_is_waited_for(tmp_path: Path) -> None:
     clock, contacts, accounts = HastyClock(), NoContacts(), NoFiles()
-    mails = MailErasure(f"sqlite:///{tmp_path / 'notifications.db'}", FolderMailer(tmp_path / "mail"))
+    store = NotificationStore(f"sqlite:///{tmp_path / 'notifications.db'}")
+    mails = MailErasure(store, FolderMailer(tmp_path / "mail"))
     flow = erase_people(contacts, mails, accounts, clock)
     event = events.UserDeleted(clock.wall() + 60_000)
     await flow.handle(happened(events.KIND, "ada", 3, event), event)
     assert (clock.slept, contacts.owner, accounts.scrubbed) == ([SETTLE_MS / 1000], "user:ada", True)
-    await mails.close()
+    await store.close()
 
 
 async def test_mails_are_deleted_once_they_are_sent(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'notifications.db'}"
     store, mailer = NotificationStore(url), FolderMailer(tmp_path / "mail")
-    erasure = MailErasure(url, mailer)
+    erasure = MailErasure(store, mailer)
     for message_id, owner, order_id in (
         ("<1@x>", "user:ada", "o1"),
         ("<2@x>", "guest:g", "o2"),
@@ -202,6 +203,5 @@ async def test_mails_are_deleted_once_they_are_sent(tmp_path: Path) -> None:
     await erasure.erase("user:ada", ["o2"])
     assert [mailer.path(f"<{n}@x>").exists() for n in (1, 2, 3)] == [False, False, True]
     await erasure.erase("user:ada", ["o2"])
-    await erasure.close()
     await mailer.close()
     await store.close()
