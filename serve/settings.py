@@ -11,8 +11,10 @@ from typing import Any, Literal, Self, TypeVar, get_args, get_origin
 import pydantic
 import pydantic_settings
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
@@ -22,6 +24,11 @@ PREFIX = "TROUPE_"
 ENV_FILE = ".env"
 # Variables of ours that are no settings: the mark of a shop's processes, what `troupe staff add` and tests take.
 OTHERS = ("TROUPE_RUN", "TROUPE_PASSWORD", "TROUPE_TEST_")
+_SCHEMES = {
+    "mongo_url": ("mongodb", "mongodb+srv"),
+    "redis_url": ("redis", "rediss"),
+    "elasticsearch_url": ("http", "https"),
+}
 S = TypeVar("S", bound="Settings")
 
 Service = Literal["users", "catalog", "carts", "orders", "payments", "notifications", "entities"]
@@ -84,6 +91,26 @@ class Settings(BaseSettings):
     payment_deadline_seconds: int = Field(1800, ge=1, description="how long a payment may take before the order ends")
     checkout_wait_seconds: float = Field(5.0, ge=0, le=30, description="how long a checkout waits for the order")
     max_waiters: int = Field(2000, ge=0, description="how many requests may wait at once; beyond it they don't wait")
+
+    # Servers; without an address there is an embedded stand-in on this machine
+    mysql_url: SecretStr | None = Field(
+        None,
+        description="MySQL or MariaDB, mysql+pymysql://user:password@host:3306/troupe; each service has a database of "
+        "its own, troupe_users and so on; unset: SQLite",
+    )
+    mongo_url: SecretStr | None = Field(
+        None,
+        description="MongoDB, a replica set, for carts: mongodb://host:27017/troupe?replicaSet=rs0; unset: as the rest",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis, for limits, ended sessions and carts: redis://host:6379/0; unset: in the processes"
+    )
+    kafka_servers: str = Field("", description="Kafka's bootstrap servers, host:9092,host:9092; empty: the databases")
+    kafka_replication: int = Field(3, ge=1, le=7, description="copies of each partition of a topic that setup makes")
+    kafka_partitions: int = Field(6, ge=1, le=256, description="partitions of each topic that setup makes")
+    elasticsearch_url: SecretStr | None = Field(
+        None, description="Elasticsearch, for search: https://user:password@host:9200; unset: an embedded index"
+    )
 
     payment_gateway: Literal["test"] = Field(
         "test", description="who moves the money; test: nobody, it is only told so"
@@ -171,6 +198,34 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r:.80} is no origin such as https://shop.example.com")
         return value
 
+    @field_validator("mysql_url")
+    @classmethod
+    def _is_mysql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                url = make_url(value.get_secret_value())
+            except ArgumentError:
+                url = None
+            if url is None or url.drivername != "mysql+pymysql" or not url.host or not url.database:
+                raise ValueError("it is no address such as mysql+pymysql://user:password@host:3306/troupe")
+        return value
+
+    @field_validator("mongo_url", "redis_url", "elasticsearch_url")
+    @classmethod
+    def _is_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = _SCHEMES[str(info.field_name)]
+        if value is not None and not value.get_secret_value().startswith(tuple(f"{one}://" for one in schemes)):
+            raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
+        return value
+
+    @field_validator("kafka_servers")
+    @classmethod
+    def _are_servers(cls, value: str) -> str:
+        for server in value.split(",") if value else ():
+            if not re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}|\[[0-9a-f:]+\]:\d{1,5}", server.strip()):
+                raise ValueError(f"{server!r:.80} is no host:port")
+        return value
+
     @field_validator("signing_key")
     @classmethod
     def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -235,8 +290,11 @@ class Settings(BaseSettings):
         return self.data_dir / f"{name}.db"
 
     def database_url(self, name: str) -> str:
-        """The address of a database, for SQLAlchemy."""
-        return f"sqlite:///{self.database(name)}"
+        """The address of a database, for SQLAlchemy. It has a password in it: never log it."""
+        if self.mysql_url is None:
+            return f"sqlite:///{self.database(name)}"
+        url = make_url(self.mysql_url.get_secret_value())
+        return url.set(database=f"{url.database}_{name}").render_as_string(hide_password=False)
 
     def terms(self, method: str) -> Terms | None:
         """What an order with this way of shipping is priced under; None: there is no such way."""
