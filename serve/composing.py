@@ -74,7 +74,7 @@ class Shop:
         self.settings = settings
         self.entities: Entities = entities or NoEntities()
         self.gateway = gateway or no_gateway()
-        self.users_engine = open_engine(settings.database("users"))
+        self.users_engine = open_engine(settings.database_url("users"))
         self.keys = keys_of(settings, self.users_engine)
         self.ended = PolledEndedSessions(self.users_engine)
         self.tokens = Tokens(

@@ -55,7 +55,7 @@ class Mailing:
         self._orders = OrderStore(settings.database_url("orders"))
         self._mails = FolderMailer(settings.mails)
         self._store = _store_of(settings)
-        self._users = open_engine(settings.database("users"))
+        self._users = open_engine(settings.database_url("users"))
         self._people = MailedPeople(self._users, settings.url)
         directory = Directory(
             self._orders,

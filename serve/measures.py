@@ -180,7 +180,7 @@ def of_shop(settings: Settings, hosts: Hosts) -> Measures:
     """For a process that reads the shop's databases itself."""
     journal = SqlJournal(str(settings.database("journal")))
     progress = SqlProgress(settings.database_url("flows"))
-    users = OutboxLog(open_engine(settings.database("users")), outbox)
+    users = OutboxLog(open_engine(settings.database_url("users")), outbox)
     all_flows = (
         Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),
         Flows(progress, users, users.end, reads=OF_USERS.__contains__),

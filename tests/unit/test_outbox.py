@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +10,7 @@ import sqlalchemy as sa
 from pipelines.events import users
 from pipelines.log.outbox import OutboxLog, outbox_table, put
 from serve.users.store import open_engine
+from tests.databases import Databases
 
 METADATA = sa.MetaData()
 OUTBOX = outbox_table(METADATA)
@@ -18,8 +18,8 @@ DELETED, CHANGED = users.UserDeleted(9), users.UserProfileChanged(("name",), 8)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = open_engine(tmp_path / "users.db")
+def engine(databases: Databases) -> Iterator[sa.Engine]:
+    made = open_engine(databases("users"))
     METADATA.create_all(made)
     yield made
     made.dispose()

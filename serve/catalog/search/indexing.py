@@ -2,17 +2,15 @@
 
 from typing import Any
 
-import sqlalchemy as sa
-
 from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.log.base import EventLog
-from pipelines.log.outbox import OutboxLog, outbox_table
+from pipelines.log.outbox import OutboxLog
 from pipelines.progress import SqlProgress
 from pipelines.projection import ProjectionRunner
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
-from serve.catalog.search.stock import SearchStock
-from serve.databases import open_engine
+from serve.catalog.search.stock import METADATA, SearchStock
+from serve.catalog.tables import open_engine, outbox
 from serve.settings import Settings
 
 STOCK_LOOK_EVERY = 0.1
@@ -22,12 +20,10 @@ class Indexing:
     """The indexer over the catalogue's outbox and, for what is in stock, over the journal."""
 
     def __init__(self, settings: Settings, journal: EventLog) -> None:
-        metadata = sa.MetaData()
-        outbox = outbox_table(metadata)
-        self._engine = open_engine(settings.database_url("catalog"), metadata, 2)
+        self._engine = open_engine(settings.database_url("catalog"), 2)
         own = settings.database_url("search")
         self._stock = SearchStock(own)
-        self._progress = SqlProgress(own)
+        self._progress = SqlProgress(own, METADATA)
         self._generations = Generations(settings.search_dir, Analysis(settings.language))
         self.indexer = ProductIndexer(
             OutboxLog(self._engine.execution_options(writes=False), outbox), self._generations, self._stock
