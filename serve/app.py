@@ -80,7 +80,7 @@ def build_whole(settings: Settings) -> Front:
 
     async def look(name: str) -> HostBody:
         (host,) = [host for host in near.hosts if host.name == name]
-        return body(status(host))
+        return body(status([host]))
 
     return front_of(shop, start, stop, of_shop(settings, Hosts(here, look)))
 

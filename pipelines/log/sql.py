@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable
 
 from actors.journal.base import Journal, Logged
-from actors.runtime.wire import Note, Record, body_of
+from actors.runtime.wire import Record
 from pipelines.log.base import Happened
+from pipelines.log.cloud_events import events_of
 
 KEPT = 20_000
 # Other processes write into the same journal: their records are seen by looking.
@@ -91,7 +92,7 @@ class JournalLog:
                     self._tail.ends_at(after)
             if not found:
                 return []
-            events = [event for logged in found for event in _events(logged)]
+            events = [event for logged in found for event in events_of(logged.record, logged.position)]
             if events:
                 return events
             # Claims and answers without events: nobody's news, so look behind them.
@@ -107,14 +108,3 @@ class JournalLog:
                 await self._tail.grown.wait()
         except TimeoutError:
             return
-
-
-def _events(logged: Logged) -> list[Happened]:
-    record = logged.record
-    body = body_of(record)
-    if body.note is not Note.DECISION or not body.events:
-        return []
-    return [
-        Happened(logged.position, record.kind, record.entity, record.version, index, body.at, event)
-        for index, event in enumerate(body.events)
-    ]
