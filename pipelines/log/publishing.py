@@ -49,7 +49,7 @@ class KafkaPublisher:
 
     async def _tell(self, events: Sequence[Happened]) -> None:
         if self._producer is None:
-            producer = AIOKafkaProducer(
+            self._producer = AIOKafkaProducer(
                 bootstrap_servers=self._servers,
                 enable_idempotence=True,
                 acks="all",
@@ -57,8 +57,7 @@ class KafkaPublisher:
                 max_batch_size=2**18,
                 request_timeout_ms=10_000,
             )
-            await producer.start()
-            self._producer = producer
+            await self._producer.start()
         sent = []
         for happened in events:
             one = to_kafka(happened)
