@@ -1,7 +1,5 @@
 """The Serve application: one replica class that builds the front of the shop."""
 
-from typing import Any
-
 from ray import serve
 from ray.serve.schema import LoggingConfig
 
@@ -19,6 +17,7 @@ from serve.hosting import ShopHost, open_journal
 from serve.hosts import HostBody, body, host_routes, look_at, names
 from serve.mailing import Mailing
 from serve.measures import Hosts, of_shop
+from serve.opened import Opened
 from serve.payments.gateway.actor import gateway_client
 from serve.settings import Settings
 from serve.starting import gateway
@@ -54,26 +53,21 @@ def build_whole(settings: Settings) -> Front:
     region = Region(KINDS, near, clock, entropy, settings.shards)
     handle = gateway(settings, NAMESPACE)
     shop = Shop(settings, region, gateway_client(handle))
-    running: list[Any] = []
+    opened = Opened()
 
     async def start() -> None:
-        journal = await open_journal(settings)
+        journal = opened.closing(await open_journal(settings))
         inner = ShopHost(settings, journal, gateway_client(handle), flows=True)
         host = Host("host-0", KINDS, journal, clock, entropy, inner.limits, inner.runners, region.post, inner.wrote)
+        opened.push_async_callback(host.stop)
         await host.start()
         near.hosts.append(host)
         await host.own(all_shards(KINDS, settings.shards))
+        opened.push_async_callback(inner.stop)
         await inner.start(region, host.has_everything)
         mailing = Mailing(settings, journal)
+        opened.push_async_callback(mailing.stop)
         await mailing.start(region)
-        running.extend((mailing, inner, host, journal))
-
-    async def stop() -> None:
-        mailing, inner, host, journal = running
-        await mailing.stop()
-        await inner.stop()
-        await host.stop()
-        await journal.close()
 
     async def here() -> list[str]:
         return [host.name for host in near.hosts]
@@ -82,7 +76,7 @@ def build_whole(settings: Settings) -> Front:
         (host,) = [host for host in near.hosts if host.name == name]
         return body(status([host]))
 
-    return front_of(shop, start, stop, of_shop(settings, Hosts(here, look)))
+    return front_of(shop, start, opened.aclose, of_shop(settings, Hosts(here, look)))
 
 
 class Replica:

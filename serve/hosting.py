@@ -1,7 +1,6 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from actors.journal.sql import SqlJournal
 from actors.kinds import KINDS
@@ -19,6 +18,7 @@ from pipelines.shared_log import SharedLog
 from pipelines.show_availability import show_availability
 from serve.catalog.service import Catalog
 from serve.gateway import logs, telemetry
+from serve.opened import Opened
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
 from serve.payments.gateway.client import GatewayClient
@@ -39,32 +39,28 @@ class Flows:
     """The flows that everything waits for; they run where most of the events are written."""
 
     def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
-        self._catalog = Catalog(settings.database_url("catalog"), currency=settings.currency)
-        self._orders = OrderStore(settings.database_url("orders"))
-        self._progress = SqlProgress(settings.database_url("flows"))
+        self._settings = settings
         self._journal = journal
         self._tail = tail
-        self._log: SharedLog | None = None
-        self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
+        self._opened = Opened()
 
     async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
-        log = self._log = SharedLog(JournalLog(self._journal, self._tail, alone))
-        self._runners = [
-            FlowRunner(open_payments(entities), log, self._progress),
-            FlowRunner(settle_orders(entities), log, self._progress),
-            ProjectionRunner(list_orders(self._orders), log, self._progress),
-            ProjectionRunner(show_availability(self._catalog), log, self._progress),
-        ]
-        for runner in self._runners:
-            await runner.start()
+        """A start that fails leaves nothing open."""
+        settings = self._settings
+        async with Opened() as opened:
+            progress = opened.closing(SqlProgress(settings.database_url("flows")))
+            catalog = opened.closing(Catalog(settings.database_url("catalog"), currency=settings.currency))
+            orders = opened.closing(OrderStore(settings.database_url("orders")))
+            log = opened.closing(SharedLog(JournalLog(self._journal, self._tail, alone)))
+            await opened.running(FlowRunner(open_payments(entities), log, progress))
+            await opened.running(FlowRunner(settle_orders(entities), log, progress))
+            await opened.running(ProjectionRunner(list_orders(orders), log, progress))
+            await opened.running(ProjectionRunner(show_availability(catalog), log, progress))
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.stop()
-        if self._log is not None:
-            await self._log.close()
-        await self._orders.close()
-        await self._catalog.close()
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
 
 
 class ShopHost:
@@ -91,14 +87,18 @@ class ShopHost:
             await self._flows.start(entities, alone)
 
     async def stop(self) -> None:
-        if self._flows is not None:
-            await self._flows.stop()
-        await self._gateway.close()
+        """As `Flows.stop`."""
+        async with Opened() as opened:
+            opened.closing(self._gateway)
+            if self._flows is not None:
+                await self._flows.stop()
 
 
 async def open_journal(settings: Settings) -> SqlJournal:
-    journal = SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full")
-    await journal.setup()
+    async with Opened() as opened:
+        journal = opened.closing(SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full"))
+        await journal.setup()
+        opened.pop_all()
     return journal
 
 

@@ -15,6 +15,7 @@ from pipelines.show_activity import show_activity
 from serve.notifications.erasing import MailErasure
 from serve.notifications.mailer import FolderMailer
 from serve.notifications.store import NotificationStore
+from serve.opened import Opened
 from serve.orders.store import OrderStore
 from serve.payments.transactions import TransactionStore
 from serve.settings import Settings
@@ -28,27 +29,27 @@ class LaterFlows:
     def __init__(
         self, settings: Settings, users: Engine, orders: OrderStore, notes: NotificationStore, mails: FolderMailer
     ) -> None:
+        self._settings = settings
+        self._users = users
         self._orders = orders
-        self._transactions = TransactionStore(settings.database_url("payments"))
-        self._people, self._activity = People(users), Activity(users)
         self._erasure = MailErasure(notes, mails)
-        self._runners: list[FlowRunner] = []
+        self._opened = Opened()
 
     async def start(self, entities: Entities, journal: EventLog, users: EventLog, progress: SqlProgress) -> None:
-        joining = Joining(entities, self._people, self._orders)
-        erasing = erase_people(self._orders, self._erasure, self._people, SystemClock())
-        self._runners = [
-            FlowRunner(keep_transactions(self._transactions), journal, progress),
-            FlowRunner(count_orders(self._activity, joining), journal, progress),
-            FlowRunner(show_activity(self._activity), users, progress),
-            FlowRunner(join_guest_orders(joining), users, progress),
-            FlowRunner(erasing, users, progress),
-        ]
-        for runner in self._runners:
-            await runner.start()
+        """A start that fails leaves nothing open."""
+        people = People(self._users)
+        joining = Joining(entities, people, self._orders)
+        erasing = erase_people(self._orders, self._erasure, people, SystemClock())
+        async with Opened() as opened:
+            transactions = opened.closing(TransactionStore(self._settings.database_url("payments")))
+            activity = opened.closing(Activity(self._users))
+            await opened.running(FlowRunner(keep_transactions(transactions), journal, progress))
+            await opened.running(FlowRunner(count_orders(activity, joining), journal, progress))
+            await opened.running(FlowRunner(show_activity(activity), users, progress))
+            await opened.running(FlowRunner(join_guest_orders(joining), users, progress))
+            await opened.running(FlowRunner(erasing, users, progress))
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.stop()
-        await self._activity.close()
-        await self._transactions.close()
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()

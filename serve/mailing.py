@@ -29,6 +29,7 @@ from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
+from serve.opened import Opened
 from serve.orders.store import OrderStore
 from serve.settings import Settings
 from serve.users.mailed import MailedPeople
@@ -52,52 +53,45 @@ class Mailing:
     """The flows that tell people what happened, over their own reading of the logs, and the upkeep that this needs."""
 
     def __init__(self, settings: Settings, journal: SqlJournal) -> None:
-        self._orders = OrderStore(settings.database_url("orders"))
-        self._mails = FolderMailer(settings.mails)
-        self._store = _store_of(settings)
-        self._users = open_engine(settings.database("users"))
-        self._people = MailedPeople(self._users, settings.url)
-        directory = Directory(
-            self._orders,
-            self._people.person,
-            settings.url,
-            link=self._people.link,
-            access_token=self._orders.access_token,
-        )
-        sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
-        mail = MailChannel(self._store, self._mails, directory, sender)
-        self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
-        self._progress = SqlProgress(settings.database_url("flows"))
-        self._log = SharedLog(JournalLog(journal, look_every=LOOK_EVERY))
-        self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=LOOK_EVERY))
-        self._later = LaterFlows(settings, self._users, self._orders, self._store, self._mails)
-        self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
-        self._runners: list[FlowRunner] = []
-        self._tasks = Tasks()
+        self._settings = settings
+        self._journal = journal
+        self._opened = Opened()
 
     async def start(self, entities: Entities) -> None:
-        self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
-        self._runners.append(
-            FlowRunner(notify_users(self.notifications, self._people), self._users_log, self._progress)
-        )
-        for runner in self._runners:
-            await runner.start()
-        await self._later.start(entities, self._log, self._users_log, self._progress)
-        await self._indexing.start()
-        self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
+        """A start that fails leaves nothing open."""
+        settings, journal = self._settings, self._journal
+        async with Opened() as opened:
+            users = open_engine(settings.database("users"))
+            opened.push_async_callback(asyncio.to_thread, users.dispose)
+            orders = opened.closing(OrderStore(settings.database_url("orders")))
+            store = opened.closing(_store_of(settings))
+            mails = opened.closing(FolderMailer(settings.mails))
+            progress = opened.closing(SqlProgress(settings.database_url("flows")))
+            log = opened.closing(SharedLog(JournalLog(journal, look_every=LOOK_EVERY)))
+            users_log = opened.closing(SharedLog(OutboxLog(users, outbox, look_every=LOOK_EVERY)))
+            people = MailedPeople(users, settings.url)
+            notifications = _notifications(settings, orders, people, store, mails)
+            await opened.running(FlowRunner(send_mails(entities, notifications), log, progress))
+            await opened.running(FlowRunner(notify_users(notifications, people), users_log, progress))
+            later = LaterFlows(settings, users, orders, store, mails)
+            await later.start(entities, log, users_log, progress)
+            opened.push_async_callback(later.stop)
+            await opened.running(Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY)))
+            opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        await self._tasks.close()
-        for runner in self._runners:
-            await runner.stop()
-        await self._later.stop()
-        await self._log.close()
-        await self._users_log.close()
-        await self._indexing.stop()
-        await self._mails.close()
-        await self._store.close()
-        await self._orders.close()
-        await asyncio.to_thread(self._users.dispose)
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
+
+
+def _notifications(
+    settings: Settings, orders: OrderStore, people: MailedPeople, store: NotificationStore, mails: FolderMailer
+) -> Notifications:
+    directory = Directory(orders, people.person, settings.url, link=people.link, access_token=orders.access_token)
+    sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
+    mail = MailChannel(store, mails, directory, sender)
+    return Notifications({"mail": mail, "notice": NoticeChannel(store)})
 
 
 class MailsActor:
@@ -108,9 +102,7 @@ class MailsActor:
         os.nice(10)
         self._settings = Settings.unpacked(packed)
         self._running: asyncio.Task[None] | None = None
-        self._tasks = Tasks()
-        self._mailing: Mailing | None = None
-        self._journal: SqlJournal | None = None
+        self._opened = Opened()
 
     async def start(self) -> None:
         """Whoever calls first starts it; later calls wait for the same start."""
@@ -120,21 +112,16 @@ class MailsActor:
 
     async def _start(self) -> None:
         logs.configure(self._settings.log_level)
-        if self._mailing is not None:
-            # Of a start that failed: nothing of it may go on beside this one.
-            await self._mailing.stop()
-        if self._journal is not None:
-            await self._journal.close()
-        self._journal = SqlJournal(str(self._settings.database("journal")))
-        clock, entropy = SystemClock(), SystemEntropy()
-        way = RayWay(self._tasks)
-        await way.start()
-        self._mailing = Mailing(self._settings, self._journal)
-        await self._mailing.start(Region(KINDS, way, clock, entropy, self._settings.shards))
+        # A start that fails leaves nothing that would go on beside the next one.
+        async with Opened() as opened:
+            journal = opened.closing(SqlJournal(str(self._settings.database("journal"))))
+            way = RayWay(opened.closing(Tasks()))
+            await way.start()
+            mailing = Mailing(self._settings, journal)
+            await mailing.start(Region(KINDS, way, SystemClock(), SystemEntropy(), self._settings.shards))
+            opened.push_async_callback(mailing.stop)
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        if self._mailing is not None:
-            await self._mailing.stop()
-        await self._tasks.close()
-        if self._journal is not None:
-            await self._journal.close()
+        """As `Mailing.stop`."""
+        await self._opened.aclose()

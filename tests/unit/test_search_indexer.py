@@ -17,6 +17,7 @@ from serve.catalog.search import documents, generations
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import Asked, SearchRebuilding
 from serve.catalog.search.embedded import EmbeddedSearch
+from serve.catalog.search.generations import current
 from serve.catalog.search.indexing import Indexing
 from serve.catalog.search.synonyms import Synonyms
 from serve.settings import load
@@ -221,13 +222,14 @@ async def test_beside_the_mails_it_reads_the_catalogue_and_the_journal(tmp_path:
     outbox, journal = Outbox(settings.database("catalog")), Nothing()
     indexing = Indexing(settings, journal)
     await indexing.start()
-    position = await outbox.tell(product("a", "Kettle"))
+    await outbox.tell(product("a", "Kettle"))
     event = encode(stock.StockReceived(quantity=5, available=5))
     journal.events.append(Happened(1, "stock", "A", 1, 0, 0, event))
     analysis = Analysis("en")
     search = EmbeddedSearch(settings.search_dir, analysis, Synonyms(None, analysis), look_every=0)
     async with asyncio.timeout(DEADLINE):
-        await indexing.indexer.reached(position)
+        while current(settings.search_dir) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         while (await search.search(Asked(available=True))).total == 0:
             pass
     await search.close()

@@ -1,6 +1,6 @@
 """What keeps the index of products: beside the mails, in the one process for what can wait a little."""
 
-from typing import Any
+import asyncio
 
 import sqlalchemy as sa
 
@@ -13,6 +13,7 @@ from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import SearchStock
 from serve.databases import open_engine
+from serve.opened import Opened
 from serve.settings import Settings
 
 STOCK_LOOK_EVERY = 0.1
@@ -22,27 +23,28 @@ class Indexing:
     """The indexer over the catalogue's outbox and, for what is in stock, over the journal."""
 
     def __init__(self, settings: Settings, journal: EventLog) -> None:
-        metadata = sa.MetaData()
-        outbox = outbox_table(metadata)
-        self._engine = open_engine(settings.database_url("catalog"), metadata, 2)
-        own = settings.database_url("search")
-        self._stock = SearchStock(own)
-        self._progress = SqlProgress(own)
-        self._generations = Generations(settings.search_dir, Analysis(settings.language))
-        self.indexer = ProductIndexer(
-            OutboxLog(self._engine.execution_options(writes=False), outbox), self._generations, self._stock
-        )
-        self._stock_runner: ProjectionRunner[Any] = ProjectionRunner(index_stock(self.indexer), journal, self._progress)
+        self._settings = settings
+        self._journal = journal
+        self._opened = Opened()
 
     async def start(self) -> None:
-        await self.indexer.start()
-        await self._stock_runner.start()
+        """A start that fails leaves nothing open."""
+        settings, own = self._settings, self._settings.database_url("search")
+        metadata = sa.MetaData()
+        outbox = outbox_table(metadata)
+        async with Opened() as opened:
+            engine = open_engine(settings.database_url("catalog"), metadata, 2)
+            opened.push_async_callback(asyncio.to_thread, engine.dispose)
+            stock = opened.closing(SearchStock(own))
+            progress = opened.closing(SqlProgress(own))
+            generations = opened.closing(Generations(settings.search_dir, Analysis(settings.language)))
+            log = OutboxLog(engine.execution_options(writes=False), outbox)
+            indexer = ProductIndexer(log, generations, stock)
+            await opened.running(indexer)
+            # It waits for the indexer, so it stops before it.
+            await opened.running(ProjectionRunner(index_stock(indexer), self._journal, progress))
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        # The stock first: it waits for the indexer.
-        await self._stock_runner.stop()
-        await self.indexer.stop()
-        await self._generations.close()
-        await self._progress.close()
-        await self._stock.close()
-        self._engine.dispose()
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
