@@ -13,8 +13,9 @@ from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from serve.composing import Shop, front_of
 from serve.gateway.front import Front
-from serve.hosting import ShopHost, open_journal
+from serve.hosting import ShopHost
 from serve.hosts import HostBody, body, host_routes, look_at, names
+from serve.journals import open_journals
 from serve.mailing import Mailing
 from serve.measures import Hosts, of_shop
 from serve.opened import Opened
@@ -56,25 +57,40 @@ def build_whole(settings: Settings) -> Front:
     opened = Opened()
 
     async def start() -> None:
-        journal = opened.closing(await open_journal(settings))
-        inner = ShopHost(settings, journal, gateway_client(handle), flows=True)
-        host = Host("host-0", KINDS, journal, clock, entropy, inner.limits, inner.runners, region.post, inner.wrote)
-        opened.push_async_callback(host.stop)
-        await host.start()
-        near.hosts.append(host)
-        await host.own(all_shards(KINDS, settings.shards))
+        journals = await open_journals(settings)
+        for kept in journals.kept:
+            opened.closing(kept.journal)
+        inner = ShopHost(settings, journals, gateway_client(handle), flows=True)
+        if inner.publisher is not None:
+            opened.closing(inner.publisher)
+        for kept in journals.kept:
+            host = Host(
+                "host-0",
+                kept.kinds,
+                kept.journal,
+                clock,
+                entropy,
+                inner.limits,
+                inner.runners,
+                region.post,
+                inner.wrote,
+                inner.publisher,
+            )
+            opened.push_async_callback(host.stop)
+            await host.start()
+            near.hosts.append(host)
+            await host.own(all_shards(kept.kinds, settings.shards))
         opened.push_async_callback(inner.stop)
-        await inner.start(region, host.has_everything)
-        mailing = Mailing(settings, journal)
+        await inner.start(region, lambda: all(host.has_everything() for host in near.hosts))
+        mailing = Mailing(settings, journals.sql)
         opened.push_async_callback(mailing.stop)
         await mailing.start(region)
 
     async def here() -> list[str]:
-        return [host.name for host in near.hosts]
+        return ["host-0"]
 
     async def look(name: str) -> HostBody:
-        (host,) = [host for host in near.hosts if host.name == name]
-        return body(status([host]))
+        return body(status(near.hosts))
 
     return front_of(shop, start, opened.aclose, of_shop(settings, Hosts(here, look)))
 

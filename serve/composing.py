@@ -22,6 +22,7 @@ from serve.catalog.service import Catalog
 from serve.changes.api import change_routes
 from serve.changes.recording import Recording
 from serve.changes.store import ChangeStore
+from serve.event_logs import catalog_log
 from serve.gateway import logs, telemetry
 from serve.gateway.browsers import Browsers
 from serve.gateway.call import Bounds
@@ -137,7 +138,10 @@ class Shop:
 
     @cached_property
     def prices(self) -> Prices:
-        return self._opened.closing(Prices(self.catalog))
+        events = catalog_log(self.settings)
+        if events is not None:
+            self._opened.closing(events)
+        return self._opened.closing(Prices(self.catalog, events))
 
     @cached_property
     def orders_store(self) -> OrderStore:

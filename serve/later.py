@@ -8,9 +8,7 @@ from pipelines.count_orders import count_orders
 from pipelines.erase_people import erase_people
 from pipelines.join_guest_orders import Joining, join_guest_orders
 from pipelines.keep_transactions import keep_transactions
-from pipelines.log.base import EventLog
-from pipelines.progress import SqlProgress
-from pipelines.runner import FlowRunner
+from pipelines.running import Logs
 from pipelines.show_activity import show_activity
 from serve.notifications.erasing import MailErasure
 from serve.notifications.mailer import FolderMailer
@@ -24,7 +22,7 @@ from serve.users.people import People
 
 
 class LaterFlows:
-    """Over logs, a progress and stores that are its owner's to close."""
+    """Over logs and stores that are its owner's to close."""
 
     def __init__(
         self, settings: Settings, users: Engine, orders: OrderStore, notes: NotificationStore, mails: FolderMailer
@@ -35,7 +33,7 @@ class LaterFlows:
         self._erasure = MailErasure(notes, mails)
         self._opened = Opened()
 
-    async def start(self, entities: Entities, journal: EventLog, users: EventLog, progress: SqlProgress) -> None:
+    async def start(self, entities: Entities, events: Logs) -> None:
         """A start that fails leaves nothing open."""
         people = People(self._users)
         joining = Joining(entities, people, self._orders)
@@ -43,11 +41,11 @@ class LaterFlows:
         async with Opened() as opened:
             transactions = opened.closing(TransactionStore(self._settings.database_url("payments")))
             activity = opened.closing(Activity(self._users))
-            await opened.running(FlowRunner(keep_transactions(transactions), journal, progress))
-            await opened.running(FlowRunner(count_orders(activity, joining), journal, progress))
-            await opened.running(FlowRunner(show_activity(activity), users, progress))
-            await opened.running(FlowRunner(join_guest_orders(joining), users, progress))
-            await opened.running(FlowRunner(erasing, users, progress))
+            await opened.running(events.run(keep_transactions(transactions)))
+            await opened.running(events.run(count_orders(activity, joining)))
+            await opened.running(events.run(show_activity(activity)))
+            await opened.running(events.run(join_guest_orders(joining)))
+            await opened.running(events.run(erasing))
             self._opened = opened.pop_all()
 
     async def stop(self) -> None:

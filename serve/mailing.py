@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from actors.journal.sql import SqlJournal
+from actors.journal.base import Journal
 from actors.kinds import KINDS
 from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.on_ray.way import RayWay
@@ -15,11 +15,12 @@ from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog
 from pipelines.notify_users import notify_users
 from pipelines.progress import SqlProgress
-from pipelines.runner import FlowRunner
+from pipelines.relay_outbox import OutboxRelay
 from pipelines.send_mails import send_mails
-from pipelines.shared_log import SharedLog
 from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
+from serve.event_logs import logs_of, publisher_of
 from serve.gateway import logs
+from serve.journals import open_event_journal
 from serve.later import LaterFlows
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
@@ -52,7 +53,8 @@ def _store_of(settings: Settings) -> NotificationStore:
 class Mailing:
     """The flows that tell people what happened, over their own reading of the logs, and the upkeep that this needs."""
 
-    def __init__(self, settings: Settings, journal: SqlJournal) -> None:
+    def __init__(self, settings: Settings, journal: Journal | None) -> None:
+        """`journal`: the event log, unless there is Kafka; its owner's to close."""
         self._settings = settings
         self._journal = journal
         self._opened = Opened()
@@ -67,16 +69,20 @@ class Mailing:
             store = opened.closing(_store_of(settings))
             mails = opened.closing(FolderMailer(settings.mails))
             progress = opened.closing(SqlProgress(settings.database_url("flows")))
-            log = opened.closing(SharedLog(JournalLog(journal, look_every=LOOK_EVERY)))
-            users_log = opened.closing(SharedLog(OutboxLog(users, outbox, look_every=LOOK_EVERY)))
+            told = JournalLog(journal, look_every=LOOK_EVERY) if journal is not None else None
+            events = logs_of(settings, opened, progress, told, OutboxLog(users, outbox, look_every=LOOK_EVERY))
             people = MailedPeople(users, settings.url)
             notifications = _notifications(settings, orders, people, store, mails)
-            await opened.running(FlowRunner(send_mails(entities, notifications), log, progress))
-            await opened.running(FlowRunner(notify_users(notifications, people), users_log, progress))
+            await opened.running(events.run(send_mails(entities, notifications)))
+            await opened.running(events.run(notify_users(notifications, people)))
             later = LaterFlows(settings, users, orders, store, mails)
-            await later.start(entities, log, users_log, progress)
+            await later.start(entities, events)
             opened.push_async_callback(later.stop)
-            await opened.running(Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY)))
+            stock_told = JournalLog(journal, look_every=STOCK_LOOK_EVERY) if journal is not None else None
+            await opened.running(Indexing(settings, stock_told))
+            publisher = publisher_of(settings)
+            if publisher is not None:
+                await opened.running(OutboxRelay("users", users, outbox, opened.closing(publisher)))
             opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
             self._opened = opened.pop_all()
 
@@ -114,7 +120,9 @@ class MailsActor:
         logs.configure(self._settings.log_level)
         # A start that fails leaves nothing that would go on beside the next one.
         async with Opened() as opened:
-            journal = opened.closing(SqlJournal(str(self._settings.database("journal"))))
+            journal = None
+            if not self._settings.kafka_servers:
+                journal = opened.closing(open_event_journal(self._settings))
             way = RayWay(opened.closing(Tasks()))
             await way.start()
             mailing = Mailing(self._settings, journal)

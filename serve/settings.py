@@ -106,6 +106,7 @@ class Settings(BaseSettings):
         None, description="Redis, for limits, ended sessions and carts: redis://host:6379/0; unset: in the processes"
     )
     kafka_servers: str = Field("", description="Kafka's bootstrap servers, host:9092,host:9092; empty: the databases")
+    pipelines: int = Field(1, ge=1, le=64, description="processes that run the flows over Kafka")
     kafka_replication: int = Field(3, ge=1, le=7, description="copies of each partition of a topic that setup makes")
     kafka_partitions: int = Field(6, ge=1, le=256, description="partitions of each topic that setup makes")
     elasticsearch_url: SecretStr | None = Field(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.journal.sql import SqlJournal
-from pipelines.log.sql import Tail
+from pipelines.log.sql import JournalLog
 from pipelines.progress import SqlProgress
 from pipelines.projection import ProjectionRunner
 from pipelines.runner import FlowRunner
@@ -19,6 +19,7 @@ from serve.catalog.service import Catalog
 from serve.changes.store import ChangeStore
 from serve.composing import Shop, front_of
 from serve.hosting import Flows, ShopHost
+from serve.journals import Journals
 from serve.lacking import NoEntities, no_gateway
 from serve.later import LaterFlows
 from serve.mailing import Mailing
@@ -40,7 +41,7 @@ MAILING = {
     "FolderMailer.close": 1,
     # The index of products keeps its own.
     "SqlProgress.close": 2,
-    "SharedLog.close": 2,
+    "SharedLog.close": 3,
     "FlowRunner.stop": 7,
     "LaterFlows.stop": 1,
     "TransactionStore.close": 1,
@@ -150,7 +151,7 @@ async def test_the_flows_close_all(
     break_(monkeypatch, one, verb)
     journal = await journal_of(settings)
     gateway = no_gateway()
-    host = ShopHost(settings, journal, gateway, flows=True)
+    host = ShopHost(settings, Journals(journal, ()), gateway, flows=True)
     await host.start(NoEntities(), lambda: True)
     with pytest.raises(Broken):
         await host.stop()
@@ -165,7 +166,7 @@ async def test_flows_that_cannot_start_leave_nothing_open(
     break_(monkeypatch, ProjectionRunner, "start", 2)
     journal = await journal_of(settings)
     with pytest.raises(Broken):
-        await Flows(settings, journal, Tail()).start(NoEntities(), lambda: True)
+        await Flows(settings).start(NoEntities(), JournalLog(journal))
     assert counts(closed) == FLOWS | {"ProjectionRunner.stop": 1}
     await journal.close()
 
@@ -195,7 +196,8 @@ async def test_a_mailing_that_cannot_start_leaves_nothing_open(
     # The broken start had begun what only its own stop could end.
     left = {"Indexing.stop", "ProjectionRunner.stop"}
     assert counts(closed) == {name: times for name, times in MAILING.items() if name not in left} | {
-        "SqlProgress.close": 1
+        "SqlProgress.close": 1,
+        "SharedLog.close": 2,
     }
     await journal.close()
 

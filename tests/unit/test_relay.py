@@ -27,6 +27,9 @@ class Log:
         if self.away:
             raise ConnectionError("away on purpose")
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
     def of(self, entity: str) -> list[int]:
         """The versions that arrived, in order; what came again is left out."""
         return list(dict.fromkeys(record.version for record in self.taken if record.entity == entity))

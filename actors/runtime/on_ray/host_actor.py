@@ -94,6 +94,8 @@ class HostActor:
         furnishing = await self._furnish(self._name, self._settings)
         for kept in furnishing.kept:
             self._opened.push_async_callback(kept.journal.close)
+        if furnishing.publisher is not None:
+            self._opened.push_async_callback(furnishing.publisher.close)
         self._tasks = Tasks()
         self._opened.push_async_callback(self._tasks.close)
         self._way = RayWay(self._tasks)

@@ -7,22 +7,26 @@ import sqlalchemy as sa
 from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.log.base import EventLog
 from pipelines.log.outbox import OutboxLog, outbox_table
+from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
-from pipelines.projection import ProjectionRunner
+from pipelines.relay_outbox import OutboxRelay
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import SearchStock
 from serve.databases import open_engine
+from serve.event_logs import catalog_log, logs_of
 from serve.opened import Opened
 from serve.settings import Settings
 
 STOCK_LOOK_EVERY = 0.1
+"""How often, in seconds, the journal is looked at for stock."""
 
 
 class Indexing:
     """The indexer over the catalogue's outbox and, for what is in stock, over the journal."""
 
-    def __init__(self, settings: Settings, journal: EventLog) -> None:
+    def __init__(self, settings: Settings, journal: EventLog | None) -> None:
+        """`journal`: the event log, unless there is Kafka."""
         self._settings = settings
         self._journal = journal
         self._opened = Opened()
@@ -38,11 +42,16 @@ class Indexing:
             stock = opened.closing(SearchStock(own))
             progress = opened.closing(SqlProgress(own))
             generations = opened.closing(Generations(settings.search_dir, Analysis(settings.language)))
-            log = OutboxLog(engine.execution_options(writes=False), outbox)
-            indexer = ProductIndexer(log, generations, stock)
+            log = catalog_log(settings)
+            if log is not None:
+                opened.closing(log)
+                publisher = opened.closing(KafkaPublisher(settings.kafka_servers))
+                await opened.running(OutboxRelay("catalogue", engine, outbox, publisher))
+            reading = log or OutboxLog(engine.execution_options(writes=False), outbox)
+            indexer = ProductIndexer(reading, generations, stock)
             await opened.running(indexer)
             # It waits for the indexer, so it stops before it.
-            await opened.running(ProjectionRunner(index_stock(indexer), self._journal, progress))
+            await opened.running(logs_of(settings, opened, progress, self._journal).run(index_stock(indexer)))
             self._opened = opened.pop_all()
 
     async def stop(self) -> None:
