@@ -32,6 +32,7 @@ from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
 from serve.opened import Opened
 from serve.orders.store import OrderStore
+from serve.self_starting import SelfStarting
 from serve.settings import Settings
 from serve.users.mailed import MailedPeople
 from serve.users.store import open_engine
@@ -107,29 +108,22 @@ class MailsActor:
         # Mail can wait when the machine is busy.
         os.nice(10)
         self._settings = Settings.unpacked(packed)
-        self._running: asyncio.Task[None] | None = None
-        self._opened = Opened()
+        self._work = SelfStarting("mails", self._begin)
 
     async def start(self) -> None:
-        """Whoever calls first starts it; later calls wait for the same start."""
-        if self._running is None or (self._running.done() and self._running.exception() is not None):
-            self._running = asyncio.create_task(self._start())
-        await asyncio.shield(self._running)
+        """Returns once it runs. Raises what its first try to begin failed with."""
+        await self._work.begun()
 
-    async def _start(self) -> None:
-        logs.configure(self._settings.log_level)
-        # A start that fails leaves nothing that would go on beside the next one.
-        async with Opened() as opened:
-            journal = None
-            if not self._settings.kafka_servers:
-                journal = opened.closing(open_event_journal(self._settings))
-            way = RayWay(opened.closing(Tasks()))
-            await way.start()
-            mailing = Mailing(self._settings, journal)
-            await mailing.start(Region(KINDS, way, SystemClock(), SystemEntropy(), self._settings.shards))
-            opened.push_async_callback(mailing.stop)
-            self._opened = opened.pop_all()
+    async def _begin(self, opened: Opened) -> None:
+        settings = self._settings
+        logs.configure(settings.log_level)
+        journal = None if settings.kafka_servers else opened.closing(open_event_journal(settings))
+        way = RayWay(opened.closing(Tasks()))
+        await way.start()
+        mailing = Mailing(settings, journal)
+        await mailing.start(Region(KINDS, way, SystemClock(), SystemEntropy(), settings.shards))
+        opened.push_async_callback(mailing.stop)
 
     async def stop(self) -> None:
         """As `Mailing.stop`."""
-        await self._opened.aclose()
+        await self._work.stop()

@@ -1,6 +1,5 @@
 """The flows over Kafka run in processes of their own: members of groups that share the topics' partitions."""
 
-import asyncio
 from collections.abc import Mapping
 
 from actors.kinds import KINDS
@@ -11,6 +10,7 @@ from actors.runtime.tasks import Tasks
 from serve.gateway import logs, telemetry
 from serve.hosting import Flows
 from serve.opened import Opened
+from serve.self_starting import SelfStarting
 from serve.settings import Settings
 
 
@@ -25,27 +25,22 @@ class PipelineActor:
     def __init__(self, name: str, packed: Mapping[str, str]) -> None:
         self._name = name
         self._settings = Settings.unpacked(packed)
-        self._running: asyncio.Task[None] | None = None
-        self._opened = Opened()
+        self._work = SelfStarting(name, self._begin)
 
     async def start(self) -> None:
-        """Whoever calls first starts it; later calls wait for the same start."""
-        if self._running is None or (self._running.done() and self._running.exception() is not None):
-            self._running = asyncio.create_task(self._start())
-        await asyncio.shield(self._running)
+        """Returns once it runs. Raises what its first try to begin failed with."""
+        await self._work.begun()
 
-    async def _start(self) -> None:
+    async def _begin(self, opened: Opened) -> None:
         settings = self._settings
         logs.configure(settings.log_level)
         telemetry.start(settings.otlp_endpoint, f"troupe-{self._name}")
-        async with Opened() as opened:
-            way = RayWay(opened.closing(Tasks()))
-            await way.start()
-            flows = Flows(settings)
-            await flows.start(Region(KINDS, way, SystemClock(), SystemEntropy(), settings.shards), None)
-            opened.push_async_callback(flows.stop)
-            self._opened = opened.pop_all()
+        way = RayWay(opened.closing(Tasks()))
+        await way.start()
+        flows = Flows(settings)
+        await flows.start(Region(KINDS, way, SystemClock(), SystemEntropy(), settings.shards), None)
+        opened.push_async_callback(flows.stop)
 
     async def stop(self) -> None:
         """As `Flows.stop`."""
-        await self._opened.aclose()
+        await self._work.stop()
