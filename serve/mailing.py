@@ -59,7 +59,7 @@ class Mailing:
 
     async def start(self, entities: Entities) -> None:
         """A start that fails leaves nothing open."""
-        settings, journal = self._settings, self._journal
+        settings, journal, file = self._settings, self._journal, self._settings.database("journal")
         async with Opened() as opened:
             users = open_engine(settings.database("users"))
             opened.push_async_callback(asyncio.to_thread, users.dispose)
@@ -67,7 +67,7 @@ class Mailing:
             store = opened.closing(_store_of(settings))
             mails = opened.closing(FolderMailer(settings.mails))
             progress = opened.closing(SqlProgress(settings.database_url("flows")))
-            log = opened.closing(SharedLog(JournalLog(journal, look_every=LOOK_EVERY)))
+            log = opened.closing(SharedLog(JournalLog(journal, look_every=LOOK_EVERY, file=file)))
             users_log = opened.closing(SharedLog(OutboxLog(users, outbox, look_every=LOOK_EVERY)))
             people = MailedPeople(users, settings.url)
             notifications = _notifications(settings, orders, people, store, mails)
@@ -76,7 +76,7 @@ class Mailing:
             later = LaterFlows(settings, users, orders, store, mails)
             await later.start(entities, log, users_log, progress)
             opened.push_async_callback(later.stop)
-            await opened.running(Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY)))
+            await opened.running(Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY, file=file)))
             opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
             self._opened = opened.pop_all()
 
