@@ -90,6 +90,14 @@ class KnowsStock(Protocol):
         """Those of the SKUs of which units are left."""
         ...
 
+    async def doubt(self, skus: Iterable[str]) -> None:
+        """The index may say another thing of these than what is kept, until something is kept; durable."""
+        ...
+
+    async def doubted(self) -> frozenset[str]:
+        """Those of which nothing was kept since."""
+        ...
+
     async def keep(self, changed: Mapping[str, bool]) -> None:
         """Of each SKU whether units are left, from now on."""
         ...
@@ -119,6 +127,7 @@ class ProductIndexer:
         self._current: _Feed | None = None
         self._next: _Feed | None = None
         self._fresh: dict[str, bool] = {}  # what changed of the stock, until the index has it and it is kept
+        self._doubted: set[str] = set()  # what the index says of these may be another thing than what is kept
         self._notes = 0
         self._noted = asyncio.Event()
         self._moved = asyncio.Event()
@@ -126,6 +135,8 @@ class ProductIndexer:
         self._handled = metrics.HANDLED.labels(NAME)
 
     async def start(self) -> None:
+        """Raises what asking for the doubted stock raises."""
+        self._doubted.update(await self._stock.doubted())
         self._tasks.start(self._run(), NAME)
 
     async def stop(self) -> None:
@@ -147,12 +158,15 @@ class ProductIndexer:
     async def note_stock(self, left: Mapping[str, int]) -> None:
         """How many units of each SKU are left; returns once the index that answers knows it, if there is one."""
         before = await self._stock.in_stock(left)
-        # Also those that were told and could not be kept: what the index says of them may be another thing.
         changed = {
-            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._fresh
+            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._doubted
         }
         if not changed:
             return
+        # First of all: a crash may come when the index knows it and nothing is kept. The events are read again then,
+        # with later ones, and what they tell in the end may be just what was kept before.
+        self._doubted.update(changed)
+        await self._stock.doubt(changed)
         self._fresh |= changed
         for feed in (self._current, self._next):
             if feed is not None:
@@ -165,6 +179,7 @@ class ProductIndexer:
             await self._moved.wait()
         # Only now: what a crash takes away before it is told again, since these events are read again.
         await self._stock.keep(changed)
+        self._doubted.difference_update(changed)
         for sku in changed:
             self._fresh.pop(sku, None)
 

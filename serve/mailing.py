@@ -62,7 +62,7 @@ class Mailing:
 
     async def start(self, entities: Entities) -> None:
         """A start that fails leaves nothing open."""
-        settings, journal = self._settings, self._journal
+        settings, journal, file = self._settings, self._journal, self._settings.database("journal")
         async with Opened() as opened:
             users = open_engine(settings.database("users"))
             opened.push_async_callback(asyncio.to_thread, users.dispose)
@@ -70,7 +70,7 @@ class Mailing:
             store = opened.closing(_store_of(settings))
             mails = opened.closing(FolderMailer(settings.mails))
             progress = opened.closing(SqlProgress(settings.database_url("flows")))
-            told = JournalLog(journal, look_every=LOOK_EVERY) if journal is not None else None
+            told = JournalLog(journal, look_every=LOOK_EVERY, file=file) if journal is not None else None
             events = logs_of(settings, opened, progress, told, OutboxLog(users, outbox, look_every=LOOK_EVERY))
             people = MailedPeople(users, settings.url)
             notifications = _notifications(settings, orders, people, store, mails)
@@ -79,7 +79,7 @@ class Mailing:
             later = LaterFlows(settings, users, orders, store, mails)
             await later.start(entities, events)
             opened.push_async_callback(later.stop)
-            stock_told = JournalLog(journal, look_every=STOCK_LOOK_EVERY) if journal is not None else None
+            stock_told = JournalLog(journal, look_every=STOCK_LOOK_EVERY, file=file) if journal is not None else None
             await opened.running(Indexing(settings, stock_told))
             publisher = publisher_of(settings)
             if publisher is not None:

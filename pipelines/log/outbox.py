@@ -5,12 +5,14 @@ visible in their order, as those of SQLite do, where only one transaction writes
 """
 
 import asyncio
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from actors.decision import Message
 from actors.runtime.wire import encode
 from pipelines.log.base import Happened
+from pipelines.log.resting import LONGEST, Resting
 
 # Other processes write into the same outbox: what they wrote is seen by looking.
 LOOK_EVERY = 0.1
@@ -68,6 +70,8 @@ class OutboxLog:
         self._engine = engine
         self._outbox = outbox
         self._look_every = look_every
+        there = engine.url.database
+        self._resting = Resting(Path(there) if engine.dialect.name == "sqlite" and there else None)
 
     async def read(self, after: int, limit: int) -> list[Happened]:
         """As `EventLog.read`. Raises what SQLAlchemy raises."""
@@ -107,7 +111,15 @@ class OutboxLog:
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 return
+            await self._pause(min(left, LONGEST))
+
+    async def _pause(self, seconds: float) -> None:
+        """`look_every`; while nobody writes, `seconds`."""
+        until = asyncio.get_running_loop().time() + seconds
+        while (left := until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, self._look_every))
+            if not self._resting():
+                return
 
     def _grown(self, after: int) -> bool:
         return self._end() > after

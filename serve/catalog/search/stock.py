@@ -11,6 +11,7 @@ AT_ONCE = 500
 
 METADATA = sa.MetaData()
 IN_STOCK = sa.Table("in_stock", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
+DOUBTED = sa.Table("doubted", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
 
 
 class SearchStock:
@@ -33,6 +34,24 @@ class SearchStock:
                 found.update(connection.scalars(sa.select(IN_STOCK.c.sku).where(IN_STOCK.c.sku.in_(some))))
         return frozenset(found)
 
+    async def doubt(self, skus: Iterable[str]) -> None:
+        """See `KnowsStock`."""
+        await asyncio.to_thread(self._doubt, list(skus))
+
+    def _doubt(self, skus: list[str]) -> None:
+        with self._engine.begin() as connection:
+            for some in _pieces(skus):
+                connection.execute(sa.delete(DOUBTED).where(DOUBTED.c.sku.in_(some)))
+                connection.execute(sa.insert(DOUBTED), [{"sku": sku} for sku in some])
+
+    async def doubted(self) -> frozenset[str]:
+        """See `KnowsStock`."""
+        return await asyncio.to_thread(self._doubted)
+
+    def _doubted(self) -> frozenset[str]:
+        with self._engine.execution_options(writes=False).connect() as connection:
+            return frozenset(connection.scalars(sa.select(DOUBTED.c.sku)))
+
     async def keep(self, changed: Mapping[str, bool]) -> None:
         """See `KnowsStock`."""
         await asyncio.to_thread(self._keep, changed)
@@ -41,6 +60,7 @@ class SearchStock:
         with self._engine.begin() as connection:
             for some in _pieces(list(changed)):
                 connection.execute(sa.delete(IN_STOCK).where(IN_STOCK.c.sku.in_(some)))
+                connection.execute(sa.delete(DOUBTED).where(DOUBTED.c.sku.in_(some)))
             if there := [{"sku": sku} for sku, is_there in changed.items() if is_there]:
                 connection.execute(sa.insert(IN_STOCK), there)
 
