@@ -98,7 +98,7 @@ class Deleted(History):
         # The one of the registration was a moment ago.
         with store._writing.begin() as connection:
             links.keep(connection, link)
-        await self.accounts.confirm_email(link.token)
+        await self.accounts.confirm_email(link.token, password="three dry umbrellas")
 
     async def _order(self, order_id: str, owner: str, email: str | None) -> None:
         await self.ask("cart", f"cart-{order_id}", cart.AddLine("MUG", 1, PRICES["MUG"]))
