@@ -40,6 +40,10 @@ class KnowsContacts(Protocol):
 
     async def guest_email(self, contact_id: str) -> str | None: ...
 
+    async def promise_contact(self, contact_id: str, owner: str | None) -> None:
+        """Whoever erases the owner from now on erases it, too; None: no more."""
+        ...
+
     async def give_contact(self, contact_id: str, owner: str) -> None: ...
 
     async def erase_owner(self, owner: str) -> list[str]: ...
@@ -69,10 +73,16 @@ class Joining:
             await self._join(contact_id, order_id, user_id)
 
     async def _join(self, contact_id: str, order_id: str, user_id: str) -> None:
+        # At first, so that whatever dies in between, an account that is deleted then takes the contact with it.
+        await self._contacts.promise_contact(contact_id, f"{USER}{user_id}")
+        if await self._accounts.confirmed_email(user_id) is None:
+            await self._contacts.promise_contact(contact_id, None)
+            return
         # By itself the command is idempotent: an order is adopted once.
         answer = await self._entities.ask("order", order_id, order.Adopt(f"{USER}{user_id}"))
         if isinstance(answer.reply, Refused):
             # Not placed (yet): it is looked at again when it is confirmed. Or another's by now.
+            await self._contacts.promise_contact(contact_id, None)
             return
         await self._contacts.give_contact(contact_id, f"{USER}{user_id}")
         if await self._accounts.confirmed_email(user_id) is None:

@@ -263,6 +263,7 @@ def front_of(
         behind_serve=True,
         staff_log=Recording(shop.changes, {start: look for one in served for start, look in one.looks.items()}),
         elsewhere=lambda path: _absent(settings, path),
+        ended=shop.ended,
     )
 
 

@@ -34,6 +34,7 @@ _NOT_SENT = """
 _FREE = "UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?"
 _IS_OFF = "SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?"
 _IS_ERASED = "SELECT 1 FROM erased WHERE owner = ?"
+_ANY_ERASED = "SELECT 1 FROM erased WHERE owner IN (?, ?)"
 _NOTICE = """
     INSERT INTO notices (id, owner, kind, order_id, currency, facts, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
@@ -239,17 +240,22 @@ class NotificationStore:
 
     # Erasure
 
-    async def erase_owner(self, owner: str, now: int) -> int:
+    async def erase_owner(self, owner: str, now: int, orders: Sequence[str] = ()) -> int:
         """Deletes a person's notices and preferences, and takes none any more; answers how many notices went.
 
+        `orders`: theirs, by now; of a guest's that joined an account, notices stand under the guest's name.
         Rows of mails stay, with ids only: they keep a repeated event from being mailed again.
         """
 
+        whose = [NOTICES.c.owner == owner]
+        whose += [NOTICES.c.order_id.in_(orders[at : at + _AT_ONCE]) for at in range(0, len(orders), _AT_ONCE)]
+
         def work(db: sa.Connection) -> int:
-            if db.exec_driver_sql(_IS_ERASED, (owner,)).first() is None:
-                db.execute(ERASED.insert().values(owner=owner, erased_at=now))
+            for one in (owner, *map(_of_order, orders)):
+                if db.exec_driver_sql(_IS_ERASED, (one,)).first() is None:
+                    db.execute(ERASED.insert().values(owner=one, erased_at=now))
             db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
-            return db.execute(NOTICES.delete().where(NOTICES.c.owner == owner)).rowcount
+            return sum(db.execute(NOTICES.delete().where(where)).rowcount for where in whose)
 
         return await self._writes.run(work)
 
@@ -270,8 +276,13 @@ def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int
 def _add_notice(db: sa.Connection, notice: NewNotice, optional: bool) -> None:
     if optional and db.exec_driver_sql(_IS_OFF, (notice.owner, notice.kind, "notice")).first() is not None:
         return
-    if db.exec_driver_sql(_IS_ERASED, (notice.owner,)).first() is None:
+    if db.exec_driver_sql(_ANY_ERASED, (notice.owner, _of_order(notice.order_id))).first() is None:
         db.exec_driver_sql(_NOTICE, notice)
+
+
+def _of_order(order_id: str) -> str:
+    """As whose an order's notices are erased that are a guest's."""
+    return f"order:{order_id}"
 
 
 def _unread(db: sa.Connection, owner: str) -> int:

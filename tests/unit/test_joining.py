@@ -1,5 +1,6 @@
 """Guests' orders join the account of their address, and a customer's orders are counted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,52 @@ async def test_who_deletes_the_account_meanwhile_is_forgotten_all_the_same(
     kept = await shop.orders.contact("c1")
     assert kept is not None
     assert kept.contact is None
+
+
+async def test_a_crash_in_the_middle_leaves_no_contact_of_who_deletes_the_account_then(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.confirm()
+
+    async def crash(contact_id: str, owner: str) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(shop.orders, "give_contact", crash)
+        with pytest.raises(asyncio.CancelledError):
+            await shop.joining.all_of("ada")
+    assert [one.command for one in shop.entities.asked] == [order.Adopt("user:ada")]
+    shop.accounts.erase("ada", 9)
+    assert await shop.orders.erase_owner("user:ada") == ["o1"]
+    await shop.hear_of_users(events.EmailConfirmed(3))
+    kept, eves = await shop.orders.contact("c1"), await shop.orders.contact("c2")
+    assert kept is not None
+    assert eves is not None
+    assert (kept.contact, eves.contact) == (None, Contact("eve@example.com", SQUARE))
+
+
+async def test_an_order_that_refused_is_not_erased_with_the_account(shop: Shop) -> None:
+    shop.confirm()
+    shop.entities.replies["order"] = Refused("no_such_order", "")
+    await shop.joining.all_of("ada")
+    assert await shop.orders.erase_owner("user:ada") == []
+
+
+async def test_nothing_joins_an_account_that_goes_before_it_is_asked(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.confirm()
+    promise = shop.orders.promise_contact
+
+    async def promise_and_delete(contact_id: str, owner: str | None) -> None:
+        await promise(contact_id, owner)
+        if owner is not None:
+            shop.accounts.erase("ada", 9)
+
+    monkeypatch.setattr(shop.orders, "promise_contact", promise_and_delete)
+    await shop.joining.all_of("ada")
+    assert (shop.entities.asked, await shop.owner("c1")) == ([], "guest:g1")
+    assert await shop.orders.erase_owner("user:ada") == []
 
 
 async def test_confirmed_orders_are_counted_once(shop: Shop) -> None:
