@@ -20,6 +20,7 @@ from pipelines.show_availability import Event as StockEvent
 from pipelines.wanted import Types
 
 NAME = "index_products"
+READS = {KIND: (ProductChanged, ProductRemoved)}
 STOCK_NAME = "index_stock"
 
 BATCH = 500
@@ -122,7 +123,7 @@ class ProductIndexer:
         self._indexes = indexes
         self._stock = stock
         self._clock = clock or SystemClock()
-        self._types = Types({KIND: (ProductChanged, ProductRemoved)})
+        self._types = Types(READS)
         self._tasks = Tasks()
         self._current: _Feed | None = None
         self._next: _Feed | None = None
