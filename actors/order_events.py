@@ -211,7 +211,10 @@ class OrderDelivered(Message, tag="OrderDelivered/1", frozen=True):
 
 
 class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
-    """Money is to go back; `lines` (SKU to units) are back in stock, `discarded` are not."""
+    """Money is to go back; `lines` (SKU to units) are back in stock, `discarded` are not.
+
+    `shipped`: units of both that had left. In old records none had.
+    """
 
     refund_id: str
     amount: int
@@ -219,6 +222,7 @@ class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
     reason: str
     at: int
     discarded: dict[str, int] = {}
+    shipped: dict[str, int] = {}
 
 
 class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):

@@ -325,7 +325,7 @@ class Orders:
         """A repeat under the same key is the same refund."""
         refund_id = (key.command_id() or secrets.token_hex(16))[:16]
         back, discarded = wanted.units(restock=True), wanted.units(restock=False)
-        command = Refund(refund_id, wanted.amount, back, wanted.reason, discarded)
+        command = Refund(refund_id, wanted.amount, back, wanted.reason, discarded, wanted.shipped())
         return await self.carry_out(order_id, command, key)
 
     async def _told_order(self, order_id: str, command: COMMANDS, key: Key) -> tuple[OrderView, int]:
