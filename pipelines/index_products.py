@@ -37,12 +37,14 @@ log = logging.getLogger("troupe.flows")
 class Change(NamedTuple):
     """What an index is to know of a product from now on. `facts` None: it is not there any more.
 
-    `in_stock`: those of its SKUs of which units are left.
+    `in_stock`: those of its SKUs of which units are left; an index that is told of the stock by itself passes it over.
+    `version`: the product's.
     """
 
     product: str
     facts: ProductFacts | None
     in_stock: frozenset[str] = frozenset()
+    version: int = 0
 
 
 class ProductIndex(Protocol):
@@ -81,6 +83,14 @@ class ProductIndexes(Protocol):
 
     async def rebuild_wanted(self) -> bool:
         """Whether somebody asked for a new index, or found the current one damaged."""
+        ...
+
+
+class NotesStock(Protocol):
+    """Indexes that are told of the stock by itself, by whoever hears of it and in any order."""
+
+    async def note_stock(self, left: Mapping[str, Versioned[int]]) -> None:
+        """How many units of each SKU are left at a version; returns once it is found so. The newest version counts."""
         ...
 
 
@@ -249,18 +259,19 @@ class ProductIndexer:
         notes, stock, feed.stock = self._notes, feed.stock, set()
         try:
             events = await self._log.read(feed.index.position, limit)
-            facts: dict[str, ProductFacts | None] = {}
+            facts: dict[str, Versioned[ProductFacts | None]] = {}
             for happened in events:
                 event = self._types.decode(happened)
                 if isinstance(event, Exception):
                     log.error("%s cannot read %s: %s", NAME, happened.id, event)
                 elif event is not None:
                     # Events of one product come in the order of its versions; the last says it all.
-                    facts[happened.entity] = event.product if isinstance(event, ProductChanged) else None
+                    told = event.product if isinstance(event, ProductChanged) else None
+                    facts[happened.entity] = Versioned(happened.version, told)
                     self._handled.inc()
             if stock:
                 for product in await feed.index.of_skus(stock):
-                    facts.setdefault(product.id, product)
+                    facts.setdefault(product.id, Versioned(0, product))
             if facts or events:
                 position = events[-1].position if events else feed.index.position
                 await feed.index.write(await self._changes(facts), position)
@@ -271,15 +282,18 @@ class ProductIndexer:
         feed.stocked = notes
         return bool(facts or events)
 
-    async def _changes(self, facts: dict[str, ProductFacts | None]) -> list[Change]:
-        skus = {variant.sku for product in facts.values() if product is not None for variant in product.variants}
+    async def _changes(self, facts: dict[str, Versioned[ProductFacts | None]]) -> list[Change]:
+        told = [note.value for note in facts.values() if note.value is not None]
+        skus = {variant.sku for product in told for variant in product.variants}
         fresh = dict(self._fresh)  # before the look: what is kept meanwhile is in one of the two
         left = set(await self._stock.in_stock(skus))
         left.update(sku for sku, there in fresh.items() if there)
         left.difference_update(sku for sku, there in fresh.items() if not there)
         return [
-            Change(id, product, frozenset(left.intersection(v.sku for v in product.variants) if product else ()))
-            for id, product in facts.items()
+            Change(
+                id, product, frozenset(left.intersection(v.sku for v in product.variants) if product else ()), version
+            )
+            for id, (version, product) in facts.items()
         ]
 
     async def _wait(self) -> None:
@@ -300,11 +314,14 @@ class ProductIndexer:
             await asyncio.gather(*waits, return_exceptions=True)
 
 
-def index_stock(indexer: ProductIndexer) -> Projection[int]:
+def index_stock(indexer: ProductIndexer | NotesStock) -> Projection[int]:
     """Stock events -> what the index says is available. Noted as read only once the index knows it."""
 
     async def write(batch: Mapping[str, Versioned[int]]) -> None:
-        await indexer.note_stock({sku: note.value for sku, note in batch.items()})
+        if isinstance(indexer, ProductIndexer):
+            await indexer.note_stock({sku: note.value for sku, note in batch.items()})
+        else:
+            await indexer.note_stock(batch)
 
     return Projection(STOCK_NAME, {"stock": StockEvent.__args__}, _available, write, seconds=STOCK_SECONDS)
 
