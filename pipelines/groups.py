@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 
 from actors.runtime.tasks import Tasks
 from pipelines.log.base import EventLog
-from pipelines.log.cloud_events import TOPICS
+from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import PartitionLog, consumer_of
 
 COMMIT_SECONDS = 1.0
@@ -50,12 +50,12 @@ Begin = Callable[[str, EventLog], Follower]
 
 
 class GroupRunner:
-    """A member of the group `troupe.NAME`. It connects, and connects again, for as long as it runs."""
+    """A member of the flow's group. It connects, and connects again, for as long as it runs."""
 
-    def __init__(self, servers: str, name: str, kinds: Iterable[str], begin: Begin) -> None:
+    def __init__(self, cluster: KafkaCluster, name: str, kinds: Iterable[str], begin: Begin) -> None:
         self.name = name
-        self._servers = servers
-        self._topics = sorted({TOPICS[kind] for kind in kinds})
+        self._cluster = cluster
+        self._topics = sorted({cluster.topic(kind) for kind in kinds})
         self._begin = begin
         self._member: _Member | None = None
         self._tasks = Tasks()
@@ -78,8 +78,8 @@ class GroupRunner:
         pause = FIRST_PAUSE
         while True:
             consumer = consumer_of(
-                self._servers,
-                group_id=f"troupe.{self.name}",
+                self._cluster,
+                group_id=self._cluster.group(self.name),
                 session_timeout_ms=SESSION_SECONDS * 1000,
                 heartbeat_interval_ms=1000,
                 max_poll_interval_ms=600_000,

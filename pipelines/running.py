@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from pipelines.flow import Flow
 from pipelines.groups import Follower, GroupRunner, Running
 from pipelines.log.base import EventLog
+from pipelines.log.cloud_events import KafkaCluster
 from pipelines.progress import Progress
 from pipelines.projection import Projection, ProjectionRunner
 from pipelines.runner import FlowRunner
@@ -38,8 +39,8 @@ class DatabaseLogs:
 class KafkaLogs:
     """Over Kafka: each flow is a consumer group, and has a progress for each partition, NAME@TOPIC-PARTITION."""
 
-    def __init__(self, servers: str, progress: Progress) -> None:
-        self._servers = servers
+    def __init__(self, cluster: KafkaCluster, progress: Progress) -> None:
+        self._cluster = cluster
         self._progress = progress
 
     def run(self, flow: AnyFlow) -> GroupRunner:
@@ -48,7 +49,7 @@ class KafkaLogs:
         def begin(name: str, log: EventLog) -> Follower:
             return _follower(replace(flow, name=name), log, self._progress)
 
-        return GroupRunner(self._servers, flow.name, flow.reads, begin)
+        return GroupRunner(self._cluster, flow.name, flow.reads, begin)
 
 
 def _follower(flow: AnyFlow, log: EventLog, progress: Progress) -> Follower:

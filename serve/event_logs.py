@@ -3,7 +3,7 @@
 from actors.kinds import KINDS
 from pipelines.events import catalog, users
 from pipelines.log.base import EventLog
-from pipelines.log.cloud_events import TOPICS
+from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import TopicLog
 from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
@@ -18,7 +18,7 @@ def logs_of(
 ) -> Logs:
     """`journal`, `outbox` of the users: what is read where there is no Kafka; each is read once for all flows."""
     if settings.kafka_servers:
-        return KafkaLogs(settings.kafka_servers, progress)
+        return KafkaLogs(cluster_of(settings), progress)
     logs: dict[str, EventLog] = {}
     if journal is not None:
         logs.update(dict.fromkeys(KINDS, opened.closing(SharedLog(journal))))
@@ -27,11 +27,15 @@ def logs_of(
     return DatabaseLogs(logs, progress)
 
 
+def cluster_of(settings: Settings) -> KafkaCluster:
+    return KafkaCluster(settings.kafka_servers, settings.kafka_prefix)
+
+
 def catalog_log(settings: Settings) -> TopicLog | None:
     """All that the catalogue told, in one order; None: its outbox is the log."""
-    return TopicLog(settings.kafka_servers, TOPICS[catalog.KIND]) if settings.kafka_servers else None
+    return TopicLog(cluster_of(settings), catalog.KIND) if settings.kafka_servers else None
 
 
 def publisher_of(settings: Settings) -> KafkaPublisher | None:
     """None: what happened is read where it was written."""
-    return KafkaPublisher(settings.kafka_servers) if settings.kafka_servers else None
+    return KafkaPublisher(cluster_of(settings)) if settings.kafka_servers else None

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 from actors.journal.base import Journal
+from actors.journal.mongo import MongoJournal
 from actors.journal.sql import SqlJournal
-from actors.kinds import KINDS
+from actors.kinds import CART, KINDS
 from actors.runtime.on_ray.host_actor import Kept
 from serve.opened import Opened
 from serve.settings import Settings
@@ -22,8 +23,17 @@ async def open_journals(settings: Settings) -> Journals:
     async with Opened() as opened:
         journal = opened.closing(SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full"))
         await journal.setup()
+        carts = cart_journal(settings)
         opened.pop_all()
-    return Journals(journal, (Kept(KINDS, journal),))
+    if carts is None:
+        return Journals(journal, (Kept(KINDS, journal),))
+    others = {name: kind for name, kind in KINDS.items() if name != CART.name}
+    return Journals(journal, (Kept(others, journal), Kept({CART.name: CART}, carts)))
+
+
+def cart_journal(settings: Settings) -> MongoJournal | None:
+    """Where carts are kept if not with the rest; not connected yet, and its owner's to close."""
+    return None if settings.mongo_url is None else MongoJournal(settings.mongo_url.get_secret_value())
 
 
 def open_event_journal(settings: Settings) -> Journal:

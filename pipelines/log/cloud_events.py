@@ -22,6 +22,21 @@ TOPICS = {
 }
 """The topic of each kind of entity; one a service."""
 
+
+class KafkaCluster(NamedTuple):
+    """`servers`: host:port, with commas. `prefix`: of topics and groups, where several shops share a cluster."""
+
+    servers: str
+    prefix: str = ""
+
+    def topic(self, kind: str) -> str:
+        """Where events of this kind of entity stand. Raises KeyError for a kind without a topic."""
+        return self.prefix + TOPICS[kind]
+
+    def group(self, flow: str) -> str:
+        return f"{self.prefix}troupe.{flow}"
+
+
 Headers = Sequence[tuple[str, bytes]]
 
 _to_json = msgspec.json.Encoder().encode
@@ -36,9 +51,8 @@ class NotAnEvent(Exception):
 
 
 class Sent(NamedTuple):
-    """A record for Kafka. `at`: UTC in milliseconds."""
+    """A record for the topic of its kind. `at`: UTC in milliseconds."""
 
-    topic: str
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
@@ -68,7 +82,7 @@ def to_kafka(happened: Happened) -> Sent:
         ("ce_time", _rfc3339(happened.at)),
         ("content-type", _MEDIA_TYPE),
     ]
-    return Sent(topic, happened.entity.encode(), _to_json(data), headers, happened.at)
+    return Sent(happened.entity.encode(), _to_json(data), headers, happened.at)
 
 
 def from_kafka(position: int, headers: Headers, value: bytes | None, at: int) -> Happened:

@@ -7,17 +7,17 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipelines.log.base import Happened
-from pipelines.log.cloud_events import NotAnEvent, from_kafka
+from pipelines.log.cloud_events import KafkaCluster, NotAnEvent, from_kafka
 
 FETCH = 1000
 
 _log = logging.getLogger("troupe.flows")
 
 
-def consumer_of(servers: str, **more: Any) -> AIOKafkaConsumer:
+def consumer_of(cluster: KafkaCluster, **more: Any) -> AIOKafkaConsumer:
     """Reads what is committed, from the start where nothing better is known; nothing is committed by itself."""
     return AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        bootstrap_servers=cluster.servers,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
@@ -88,9 +88,9 @@ class TopicLog:
     Connects at the first use. Any number may read; each place is sought anew when they take turns.
     """
 
-    def __init__(self, servers: str, topic: str) -> None:
-        self._servers = servers
-        self._partition = TopicPartition(topic, 0)
+    def __init__(self, cluster: KafkaCluster, kind: str) -> None:
+        self._cluster = cluster
+        self._partition = TopicPartition(cluster.topic(kind), 0)
         self._turn = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
         self._log: PartitionLog | None = None
@@ -121,7 +121,7 @@ class TopicLog:
 
     async def _open(self) -> PartitionLog:
         if self._log is None:
-            consumer = consumer_of(self._servers)
+            consumer = consumer_of(self._cluster)
             try:
                 await consumer.start()
             except BaseException:

@@ -10,7 +10,7 @@ from aiokafka.errors import ProducerClosed
 
 from actors.runtime.wire import Record
 from pipelines.log.base import Happened
-from pipelines.log.cloud_events import events_of, to_kafka
+from pipelines.log.cloud_events import KafkaCluster, events_of, to_kafka
 
 # A broker that was killed has another in its place within seconds.
 SECONDS = 20.0
@@ -23,8 +23,8 @@ _log = logging.getLogger("troupe.flows")
 class KafkaPublisher:
     """Implements `Publisher`. Connects at the first use; after an error, or no answer in time, it begins anew."""
 
-    def __init__(self, servers: str, *, seconds: float = SECONDS) -> None:
-        self._servers = servers
+    def __init__(self, cluster: KafkaCluster, *, seconds: float = SECONDS) -> None:
+        self._cluster = cluster
         self._seconds = seconds
         self._turn = asyncio.Lock()
         self._producer: AIOKafkaProducer | None = None
@@ -50,7 +50,7 @@ class KafkaPublisher:
     async def _tell(self, events: Sequence[Happened]) -> None:
         if self._producer is None:
             self._producer = AIOKafkaProducer(
-                bootstrap_servers=self._servers,
+                bootstrap_servers=self._cluster.servers,
                 enable_idempotence=True,
                 acks="all",
                 max_request_size=LARGEST,
@@ -60,9 +60,9 @@ class KafkaPublisher:
             await self._producer.start()
         sent = []
         for happened in events:
-            one = to_kafka(happened)
+            topic, one = self._cluster.topic(happened.kind), to_kafka(happened)
             sent.append(
-                await self._producer.send(one.topic, one.value, key=one.key, headers=one.headers, timestamp_ms=one.at)
+                await self._producer.send(topic, one.value, key=one.key, headers=one.headers, timestamp_ms=one.at)
             )
         for result in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(result, BaseException):

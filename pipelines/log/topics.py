@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
-from pipelines.log.cloud_events import TOPICS
+from pipelines.log.cloud_events import TOPICS, KafkaCluster
 
 DAY_MS = 24 * 3_600_000
 SECONDS = 30.0
@@ -27,22 +27,25 @@ RETENTION: dict[str, dict[str, str]] = {
 LARGEST = 8 * 2**20
 
 
+Tell = Callable[[str], None]
+
+
 class TopicsFailed(Exception):
     """A text for people: which topic could not be made, and why."""
 
 
-async def make_topics(servers: str, partitions: int, replication: int, tell: Callable[[str], None]) -> None:
+async def make_topics(cluster: KafkaCluster, partitions: int, replication: int, tell: Tell) -> None:
     """Makes those that are missing; what is there stays as it is. Raises TopicsFailed, KafkaError, TimeoutError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
     async with asyncio.timeout(SECONDS):
         await admin.start()
         try:
-            await _make(admin, partitions, replication, tell)
+            await _make(admin, cluster.prefix, partitions, replication, tell)
         finally:
             await admin.close()
 
 
-async def _make(admin: AIOKafkaAdminClient, partitions: int, replication: int, tell: Callable[[str], None]) -> None:
+async def _make(admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int, tell: Tell) -> None:
     wanted = []
     for topic in sorted(set(TOPICS.values())):
         configs = {
@@ -51,7 +54,7 @@ async def _make(admin: AIOKafkaAdminClient, partitions: int, replication: int, t
             "max.message.bytes": str(LARGEST),
         }
         count = 1 if topic in OF_ONE_PARTITION else partitions
-        wanted.append(NewTopic(topic, count, replication, topic_configs=configs))
+        wanted.append(NewTopic(prefix + topic, count, replication, topic_configs=configs))
     answer = await admin.create_topics(wanted)
     # It does not raise: what went wrong stands in the answer.
     for topic, code, *text in answer.topic_errors:

@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from actors.decision import Message
 from actors.journal.sql import SqlJournal
 from actors.runtime.wire import Body, Record, encode
-from pipelines.log import cloud_events
 from pipelines.log.base import EventLog, Happened
+from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import TopicLog
 from pipelines.log.outbox import OutboxLog, outbox_table, put
 from pipelines.log.publishing import KafkaPublisher
@@ -70,20 +70,19 @@ async def outbox(folder: Path) -> AsyncIterator[Given]:
 
 @asynccontextmanager
 async def kafka(_: Path) -> AsyncIterator[Given]:
-    """A topic of its own, which takes the users' place."""
-    servers, topic = address("KAFKA"), f"users-{secrets.token_hex(6)}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    """A topic of its own."""
+    cluster = KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
+    topic = cluster.topic("user")
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
     await admin.start()
     await admin.create_topics([NewTopic(topic, 1, 1)])
-    before, cloud_events.TOPICS["user"] = cloud_events.TOPICS["user"], topic
-    publisher, log = KafkaPublisher(servers), TopicLog(servers, topic)
+    publisher, log = KafkaPublisher(cluster), TopicLog(cluster, "user")
 
     async def write(entity: str, version: int, *events: Message) -> None:
         told = [Happened(0, "user", entity, version, n, AT, encode(event)) for n, event in enumerate(events)]
         await publisher.tell(told)
 
     yield Given(log, write)
-    cloud_events.TOPICS["user"] = before
     await log.close()
     await publisher.close()
     await admin.delete_topics([topic])

@@ -24,10 +24,11 @@ from pipelines.flow import Flow, GivenUp
 from pipelines.groups import GroupRunner
 from pipelines.log import cloud_events
 from pipelines.log.base import Happened
+from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import TopicLog
 from pipelines.log.outbox import outbox_table, put
 from pipelines.log.publishing import KafkaPublisher
-from pipelines.log.topics import RETENTION, make_topics
+from pipelines.log.topics import make_topics
 from pipelines.progress import SqlProgress, Standing
 from pipelines.relay_outbox import OutboxRelay
 from pipelines.running import KafkaLogs
@@ -39,11 +40,13 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 AT = 1_700_000_000_000
 PARTITIONS = 4
+NOWHERE = KafkaCluster("127.0.0.1:1")
 
 
 @pytest.fixture
-def servers() -> str:
-    return address("KAFKA")
+def cluster() -> KafkaCluster:
+    """Topics and groups of this test alone."""
+    return KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
 
 
 @pytest.fixture(autouse=True)
@@ -52,22 +55,21 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def topic(servers: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+async def topic(cluster: KafkaCluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     """Where users' events and those of toy accounts go in this test."""
-    name = f"test-{secrets.token_hex(6)}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    monkeypatch.setitem(cloud_events.TOPICS, "account", cloud_events.TOPICS["user"])
+    name = cluster.topic("user")
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
     await admin.start()
     await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
-    monkeypatch.setitem(cloud_events.TOPICS, "user", name)
-    monkeypatch.setitem(cloud_events.TOPICS, "account", name)
     yield name
     await admin.delete_topics([name])
     await admin.close()
 
 
 @pytest.fixture
-async def publisher(servers: str) -> AsyncIterator[KafkaPublisher]:
-    made = KafkaPublisher(servers)
+async def publisher(cluster: KafkaCluster) -> AsyncIterator[KafkaPublisher]:
+    made = KafkaPublisher(cluster)
     yield made
     await made.close()
 
@@ -119,10 +121,10 @@ def changes(entities: range, version: int) -> list[Happened]:
 
 @pytest.mark.usefixtures("topic")
 async def test_a_flow_hears_each_event_of_all_partitions_in_order(
-    servers: str, publisher: KafkaPublisher, progress: SqlProgress
+    cluster: KafkaCluster, publisher: KafkaPublisher, progress: SqlProgress
 ) -> None:
     heard = Heard()
-    runner = KafkaLogs(servers, progress).run(heard.flow)
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
     for version in range(1, 6):
         await publisher.tell(changes(range(40), version))
@@ -131,7 +133,7 @@ async def test_a_flow_hears_each_event_of_all_partitions_in_order(
     assert len(runner.partitions) == PARTITIONS
     await runner.stop()
     # Another incarnation goes on where this one stood.
-    runner = KafkaLogs(servers, progress).run(heard.flow)
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
     await publisher.tell(changes(range(40), 6))
     await until(lambda: heard.count == 240)
@@ -141,10 +143,10 @@ async def test_a_flow_hears_each_event_of_all_partitions_in_order(
 
 @pytest.mark.usefixtures("topic")
 async def test_members_share_the_partitions_and_take_over_those_of_one_that_is_gone(
-    servers: str, publisher: KafkaPublisher, progress: SqlProgress
+    cluster: KafkaCluster, publisher: KafkaPublisher, progress: SqlProgress
 ) -> None:
     heard = Heard()
-    first, second = (KafkaLogs(servers, progress).run(heard.flow) for _ in range(2))
+    first, second = (KafkaLogs(cluster, progress).run(heard.flow) for _ in range(2))
     await first.start()
     await second.start()
     await until(lambda: len(first.partitions) == len(second.partitions) == PARTITIONS // 2)
@@ -160,10 +162,10 @@ async def test_members_share_the_partitions_and_take_over_those_of_one_that_is_g
 
 @pytest.mark.usefixtures("topic")
 async def test_a_member_that_dies_without_a_word_loses_nothing(
-    servers: str, publisher: KafkaPublisher, progress: SqlProgress, monkeypatch: pytest.MonkeyPatch
+    cluster: KafkaCluster, publisher: KafkaPublisher, progress: SqlProgress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = Heard()
-    dying = KafkaLogs(servers, progress).run(heard.flow)
+    dying = KafkaLogs(cluster, progress).run(heard.flow)
     await dying.start()
     await publisher.tell(changes(range(40), 1))
     await until(lambda: heard.count == 40)
@@ -171,7 +173,7 @@ async def test_a_member_that_dies_without_a_word_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(SqlProgress, "save", _nothing)
         await dying.stop()
-    next_one = KafkaLogs(servers, progress).run(heard.flow)
+    next_one = KafkaLogs(cluster, progress).run(heard.flow)
     await next_one.start()
     await publisher.tell(changes(range(40), 2))
     await until(lambda: heard.count == 80)
@@ -186,11 +188,11 @@ async def _nothing(*_: Any) -> None:
 
 
 async def test_a_dead_letter_holds_up_its_entity_alone_and_can_be_tried_again(
-    servers: str, publisher: KafkaPublisher, progress: SqlProgress, topic: str
+    cluster: KafkaCluster, publisher: KafkaPublisher, progress: SqlProgress, topic: str
 ) -> None:
     heard = Heard()
     heard.ill.add("u1")
-    runner = KafkaLogs(servers, progress).run(heard.flow)
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
     await publisher.tell([*changes(range(3), 1), *changes(range(3), 2)])
     await until(lambda: heard.count == 4)
@@ -204,14 +206,14 @@ async def test_a_dead_letter_holds_up_its_entity_alone_and_can_be_tried_again(
 
 
 async def test_an_outbox_is_relayed_and_emptied(
-    servers: str, publisher: KafkaPublisher, topic: str, tmp_path: Path, progress: SqlProgress
+    cluster: KafkaCluster, publisher: KafkaPublisher, topic: str, tmp_path: Path, progress: SqlProgress
 ) -> None:
     metadata = sa.MetaData()
     outbox = outbox_table(metadata)
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'users.db'}")
     metadata.create_all(engine)
     heard = Heard(UserProfileChanged, UserDeleted)
-    runner = KafkaLogs(servers, progress).run(heard.flow)
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
     relay = OutboxRelay("users", engine, outbox, publisher)
     with engine.begin() as connection:
@@ -231,59 +233,55 @@ async def test_an_outbox_is_relayed_and_emptied(
     await relay.stop()
     await runner.stop()
     engine.dispose()
-    assert topic == cloud_events.TOPICS["user"]
 
 
 @pytest.mark.usefixtures("topic")
 async def test_what_entities_do_is_heard_by_a_flow(
-    servers: str, publisher: KafkaPublisher, tmp_path: Path, progress: SqlProgress
+    cluster: KafkaCluster, publisher: KafkaPublisher, tmp_path: Path, progress: SqlProgress
 ) -> None:
     journal = SqlJournal(str(tmp_path / "journal.db"))
     await journal.setup()
-    cluster = InProcess(Toy().kinds(), journal, SystemClock(), SystemEntropy(), LIMITS, {"account": Bank()}, publisher)
-    await cluster.start("h")
+    entities = InProcess(Toy().kinds(), journal, SystemClock(), SystemEntropy(), LIMITS, {"account": Bank()}, publisher)
+    await entities.start("h")
     heard = Heard(Moved, kind="account")
-    runner: GroupRunner = KafkaLogs(servers, progress).run(heard.flow)
+    runner: GroupRunner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
     for n in range(60):
-        await cluster.region.ask("account", f"a{n % 20}", Deposit(1))
+        await entities.region.ask("account", f"a{n % 20}", Deposit(1))
     await until(lambda: heard.count == 60)
     await runner.stop()
-    await cluster.stop()
+    await entities.stop()
     await journal.close()
     assert dict(heard.versions) == {f"a{n}": [1, 2, 3] for n in range(20)}
 
 
-async def test_topics_are_made_once_with_their_retention(servers: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    mark = secrets.token_hex(6)
-    topics = {kind: f"{topic}-{mark}" for kind, topic in cloud_events.TOPICS.items()}
-    for kind, topic in topics.items():
-        monkeypatch.setitem(RETENTION, topic, RETENTION[cloud_events.TOPICS[kind]])
-        monkeypatch.setitem(cloud_events.TOPICS, kind, topic)
+async def test_topics_are_made_once_with_their_retention(cluster: KafkaCluster) -> None:
+    topics = sorted({cluster.topic(kind) for kind in cloud_events.TOPICS})
     told: list[str] = []
-    await make_topics(servers, 3, 1, told.append)
-    assert sorted(told) == sorted(f"topic {topic} made" for topic in topics.values())
-    await make_topics(servers, 3, 1, told.append)
+    await make_topics(cluster, 3, 1, told.append)
+    assert sorted(told) == [f"topic {topic} made" for topic in topics]
+    await make_topics(cluster, 3, 1, told.append)
     assert len(told) == len(topics)
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
     await admin.start()
     try:
-        found = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topics["cart"])])
+        found = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, cluster.topic("cart"))])
         configs = {row[0]: row[1] for row in found[0].resources[0][4]}
         assert (configs["retention.ms"], configs["min.insync.replicas"]) == ("2592000000", "1")
-        described = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(list(topics.values()))}
-        assert described == dict.fromkeys(topics.values(), 3)
+        described = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics(topics)}
+        # Who keeps a copy of the catalogue reads all of it, in one order.
+        assert described == {topic: 1 if topic == cluster.topic("product") else 3 for topic in topics}
     finally:
-        await admin.delete_topics(list(topics.values()))
+        await admin.delete_topics(topics)
         await admin.close()
 
 
 async def test_a_kafka_that_is_not_there_is_an_error_in_time() -> None:
-    publisher = KafkaPublisher("127.0.0.1:1", seconds=0.5)
+    publisher = KafkaPublisher(NOWHERE, seconds=0.5)
     with pytest.raises(KafkaConnectionError):
         await publisher.tell(changes(range(1), 1))
     await publisher.close()
-    log = TopicLog("127.0.0.1:1", "users")
+    log = TopicLog(NOWHERE, "user")
     with pytest.raises(KafkaConnectionError):
         await log.read(0, 1)
     await log.close()

@@ -14,7 +14,7 @@ from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import SearchStock
 from serve.databases import open_engine
-from serve.event_logs import catalog_log, logs_of
+from serve.event_logs import catalog_log, cluster_of, logs_of
 from serve.opened import Opened
 from serve.settings import Settings
 
@@ -45,7 +45,7 @@ class Indexing:
             log = catalog_log(settings)
             if log is not None:
                 opened.closing(log)
-                publisher = opened.closing(KafkaPublisher(settings.kafka_servers))
+                publisher = opened.closing(KafkaPublisher(cluster_of(settings)))
                 await opened.running(OutboxRelay("catalogue", engine, outbox, publisher))
             reading = log or OutboxLog(engine.execution_options(writes=False), outbox)
             indexer = ProductIndexer(reading, generations, stock)
