@@ -17,10 +17,11 @@ from serve.hosting import ShopHost
 from serve.hosts import HostBody, body, host_routes, look_at, names
 from serve.journals import open_journals
 from serve.mailing import Mailing
-from serve.measures import Hosts, of_shop
+from serve.measures import Hosts
 from serve.opened import Opened
 from serve.payments.gateway.actor import gateway_client
 from serve.settings import Settings
+from serve.shop_measures import of_shop
 from serve.starting import gateway
 
 REQUESTS_AT_ONCE = 10_000

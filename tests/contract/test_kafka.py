@@ -32,6 +32,8 @@ from pipelines.log.topics import make_topics
 from pipelines.progress import SqlProgress, Standing
 from pipelines.relay_outbox import OutboxRelay
 from pipelines.running import KafkaLogs
+from serve.behind_kafka import KafkaFlows
+from serve.measures import Behind
 from tests.servers import address
 from tests.unit.stage import LIMITS, Bank
 from tests.unit.toy import Deposit, Moved, Toy
@@ -285,3 +287,20 @@ async def test_a_kafka_that_is_not_there_is_an_error_in_time() -> None:
     with pytest.raises(KafkaConnectionError):
         await log.read(0, 1)
     await log.close()
+
+
+@pytest.mark.usefixtures("topic")
+async def test_how_far_flows_are_behind(
+    cluster: KafkaCluster, publisher: KafkaPublisher, progress: SqlProgress
+) -> None:
+    heard = Heard()
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
+    await runner.start()
+    await publisher.tell(changes(range(40), 1))
+    await until(lambda: heard.count == 40)
+    await runner.stop()
+    behind = KafkaFlows(cluster, progress, now=lambda: AT + 1500)
+    assert await behind.look() == [Behind(heard.flow.name, 0, 0.0, 0)]
+    await publisher.tell(changes(range(10), 2))
+    assert await behind.look() == [Behind(heard.flow.name, 10, 1.5, 0)]
+    await behind.close()
