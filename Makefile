@@ -18,7 +18,7 @@ help:
 	@echo "make check     formatting, lint, types, import directions"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
 	@echo "make settings-docs  write docs/settings.md and .env.example from the settings"
-	@echo "make openapi   accept the interface as it is: write docs/openapi.json, which CI compares with"
+	@echo "make openapi   accept the interface and the events as they are: write docs/openapi.json and docs/events/asyncapi.json, which CI compares with"
 	@echo "make bench     the shop and a stateless service side by side"
 
 install: $(STAMP)
@@ -68,6 +68,7 @@ settings-docs: install
 	@$(BIN)/troupe settings --write-docs .
 
 openapi: install
+	@$(BIN)/troupe asyncapi docs/events/asyncapi.json
 	@$(BIN)/troupe openapi docs/openapi.json
 
 format: install
