@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from actors.runtime.clock import SystemClock
 from actors.runtime.ports import Entities
 from pipelines.count_orders import count_orders
-from pipelines.erase_people import erase_people
+from pipelines.erase_people import Forgetting, erase_people
 from pipelines.join_guest_orders import Joining, join_guest_orders
 from pipelines.keep_transactions import keep_transactions
 from pipelines.log.base import EventLog
@@ -35,14 +35,14 @@ class LaterFlows:
         self._runners: list[FlowRunner] = []
 
     async def start(self, entities: Entities, journal: EventLog, users: EventLog, progress: SqlProgress) -> None:
-        joining = Joining(entities, self._people, self._orders)
-        erasing = erase_people(self._orders, self._erasure, self._people, SystemClock())
+        forgetting = Forgetting(self._orders, self._erasure, self._people)
+        joining = Joining(entities, self._people, self._orders, forgetting)
         self._runners = [
             FlowRunner(keep_transactions(self._transactions), journal, progress),
             FlowRunner(count_orders(self._activity, joining), journal, progress),
             FlowRunner(show_activity(self._activity), users, progress),
             FlowRunner(join_guest_orders(joining), users, progress),
-            FlowRunner(erasing, users, progress),
+            FlowRunner(erase_people(forgetting, SystemClock()), users, progress),
         ]
         for runner in self._runners:
             await runner.start()
