@@ -152,12 +152,16 @@ class OrderCancelled(Message, tag="OrderCancelled/1", frozen=True):
 
 
 class OrderAdopted(Message, tag="OrderAdopted/1", frozen=True):
-    """A guest's order (`guest`, as its owner was named) is an account's from now on. `status` is what it was and is."""
+    """A guest's order (`guest`, as its owner was named) is an account's from now on. `status` is what it was and is.
+
+    `contact_id` is empty in old records.
+    """
 
     owner: str
     guest: str
     status: str
     at: int
+    contact_id: str = ""
 
 
 class OrderPacked(Message, tag="OrderPacked/1", frozen=True):

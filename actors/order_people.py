@@ -147,7 +147,7 @@ def _adopt(draft: OrderDraft, owner: str) -> Refused | None:
         return None
     if not state.owner.startswith(GUEST):
         return Refused("not_a_guests", "The order is an account's.")
-    draft.add(OrderAdopted(owner, state.owner, state.status, draft.now))
+    draft.add(OrderAdopted(owner, state.owner, state.status, draft.now, state.contact_id))
     return None
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from actors.runtime.clock import SystemClock
 from actors.runtime.ports import Entities
 from pipelines.count_orders import count_orders
-from pipelines.erase_people import erase_people
+from pipelines.erase_people import Forgetting, erase_people
 from pipelines.join_guest_orders import Joining, join_guest_orders
 from pipelines.keep_transactions import keep_transactions
 from pipelines.running import Logs
@@ -36,8 +36,8 @@ class LaterFlows:
     async def start(self, entities: Entities, events: Logs) -> None:
         """A start that fails leaves nothing open."""
         people = People(self._users)
-        joining = Joining(entities, people, self._orders)
-        erasing = erase_people(self._orders, self._erasure, people, SystemClock())
+        forgetting = Forgetting(self._orders, self._erasure, people)
+        joining = Joining(entities, people, self._orders, forgetting)
         async with Opened() as opened:
             transactions = opened.closing(TransactionStore(self._settings.database_url("payments")))
             activity = opened.closing(Activity(self._users))
@@ -45,7 +45,7 @@ class LaterFlows:
             await opened.running(events.run(count_orders(activity, joining)))
             await opened.running(events.run(show_activity(activity)))
             await opened.running(events.run(join_guest_orders(joining)))
-            await opened.running(events.run(erasing))
+            await opened.running(events.run(erase_people(forgetting, SystemClock())))
             self._opened = opened.pop_all()
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
 
 from pipelines.list_orders import OrderNote
 from serve.databases import SharedTransactions, open_engine, scrub
@@ -31,8 +31,7 @@ _OF_GUESTS = f"""
     SELECT id, order_id, created_at FROM contacts
     WHERE {_EMAIL} = ? AND owner LIKE 'guest:%' ORDER BY created_at, id
 """
-_PROMISE = "UPDATE contacts SET promised_to = ? WHERE id = ?"
-_GIVE = "UPDATE contacts SET owner = ?, promised_to = NULL WHERE id = ?"
+_GIVE = "UPDATE contacts SET owner = ? WHERE id = ?"
 _CONTACT = "SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?"
 _NOTE = """
     INSERT INTO orders (id, owner, placed_at, status, total, currency, version, payment_status)
@@ -160,9 +159,8 @@ class OrderStore:
         await self._writes.run(lambda connection: connection.execute(statement).rowcount)
 
     async def erase_contacts(self, owner: str) -> int:
-        """Forgets names, addresses and the like of all orders that are an owner's or promised to them; answers how
-        many."""
-        statement = update(contacts).where(_of(owner), contacts.c.contact.is_not(None))
+        """Forgets names, addresses and the like of all orders of an owner; answers how many."""
+        statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
         return await self._writes.run(lambda c: c.execute(statement.values(contact=None, access=None)).rowcount)
 
     async def erase_owner(self, owner: str) -> list[str]:
@@ -172,7 +170,7 @@ class OrderStore:
         """
         await self.erase_contacts(owner)
         await asyncio.to_thread(scrub, self._engine)
-        statement = select(contacts.c.order_id).where(_of(owner))
+        statement = select(contacts.c.order_id).where(contacts.c.owner == owner)
         return [row.order_id for row in await self._read(lambda c: c.execute(statement).all())]
 
     async def guest_contacts(self, email: str) -> list[GuestContact]:
@@ -186,10 +184,6 @@ class OrderStore:
         if kept is None or kept.contact is None or not kept.owner.startswith("guest:"):
             return None
         return kept.contact.email
-
-    async def promise_contact(self, contact_id: str, owner: str | None) -> None:
-        """The order is about to become `owner`'s; None: it does not."""
-        await self._writes.run(lambda connection: connection.exec_driver_sql(_PROMISE, (owner, contact_id)).rowcount)
 
     async def give_contact(self, contact_id: str, owner: str) -> None:
         """The contact is `owner`'s from now on."""
@@ -276,10 +270,6 @@ class OrderStore:
     async def ready(self) -> None:
         """Raises what the database raises when it cannot be read."""
         await self._read(lambda connection: connection.execute(select(listed.c.id).limit(1)).first())
-
-
-def _of(owner: str) -> ColumnElement[bool]:
-    return or_(contacts.c.owner == owner, contacts.c.promised_to == owner)
 
 
 def _kept(row: Any) -> Kept:

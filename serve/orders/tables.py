@@ -13,8 +13,6 @@ contacts = Table(
     Column("created_at", BigInteger, nullable=False),
     # The contact as JSON; NULL once erased. The row stays, so that an order still finds whose it is.
     Column("contact", Text),
-    # The account that the order is about to join: asked before it is told, so that nobody is forgotten in between.
-    Column("promised_to", String(160), index=True),
     # Who knows it may look at the order; NULL once revoked or erased.
     Column("access", String(64)),
 )
@@ -58,8 +56,6 @@ def bring_up_to_date(engine: Engine) -> None:
     with engine.begin() as connection:
         if "access" not in _columns(connection, contacts):
             connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN access VARCHAR(64)")
-        if "promised_to" not in _columns(connection, contacts):
-            connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN promised_to VARCHAR(160)")
         if "payment_status" not in _columns(connection, listed):
             connection.exec_driver_sql("ALTER TABLE orders ADD COLUMN payment_status VARCHAR(32)")
             connection.execute(listed.delete())

@@ -8,7 +8,7 @@ import pytest
 
 from actors import cart, order, stock
 from actors.runtime.clock import SystemClock
-from pipelines.erase_people import SETTLE_MS, erase_people
+from pipelines.erase_people import SETTLE_MS, Forgetting, erase_people
 from pipelines.events import users as events
 from serve.gateway.passwords import Passwords
 from serve.gateway.principals import Principal
@@ -177,7 +177,7 @@ async def test_what_an_ended_session_still_began_is_waited_for(tmp_path: Path) -
     clock, contacts, accounts = HastyClock(), NoContacts(), NoFiles()
     store = NotificationStore(f"sqlite:///{tmp_path / 'notifications.db'}")
     mails = MailErasure(store, FolderMailer(tmp_path / "mail"))
-    flow = erase_people(contacts, mails, accounts, clock)
+    flow = erase_people(Forgetting(contacts, mails, accounts), clock)
     event = events.UserDeleted(clock.wall() + 60_000)
     await flow.handle(happened(events.KIND, "ada", 3, event), event)
     assert (clock.slept, contacts.owner, accounts.scrubbed) == ([SETTLE_MS / 1000], "user:ada", True)
