@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tour test check simulate bench settings-docs openapi format lock clean
+.PHONY: help install run servers run-servers tour test test-servers check simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
+	@echo "make servers   start real MySQL, MongoDB, Redis, Kafka and Elasticsearch without containers, until Ctrl-C"
+	@echo "make run-servers  the shop on those"
 	@echo "make tour      walk through a shop and show every hop of every request"
 	@echo "make test      install and run the whole test suite"
+	@echo "make test-servers  start real servers and run the tests that need them"
 	@echo "make install   install only"
 	@echo "make check     formatting, lint, types, import directions"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
 	@echo "make settings-docs  write docs/settings.md and .env.example from the settings"
-	@echo "make openapi   accept the interface as it is: write docs/openapi.json, which CI compares with"
+	@echo "make openapi   accept the interface and the events as they are: write docs/openapi.json and docs/events/asyncapi.json, which CI compares with"
 	@echo "make bench     the shop and a stateless service side by side"
 
 install: $(STAMP)
@@ -32,11 +35,20 @@ $(STAMP): requirements.lock pyproject.toml
 run: install
 	@$(BIN)/troupe run
 
+servers: install
+	@$(BIN)/python -m deploy.servers up
+
+run-servers: install
+	@$(BIN)/python -m deploy.servers run --settings -- $(BIN)/troupe run
+
 tour: install
 	@$(BIN)/troupe tour
 
 test: install
 	$(BIN)/python -m pytest
+
+test-servers: install
+	$(BIN)/python -m deploy.servers run -- $(BIN)/python -m pytest -m servers
 
 check: install
 	$(BIN)/ruff check .
@@ -56,6 +68,7 @@ settings-docs: install
 	@$(BIN)/troupe settings --write-docs .
 
 openapi: install
+	@$(BIN)/troupe asyncapi docs/events/asyncapi.json
 	@$(BIN)/troupe openapi docs/openapi.json
 
 format: install

@@ -129,18 +129,27 @@ class OrderView(Message, tag="OrderView/1", frozen=True):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One SKU of the order. `stage` is what its stock item last said. `discarded`: refunded, and not back in stock."""
+    """One SKU of the order. `stage` is what its stock item last said. `discarded`: refunded, and not back in stock.
+
+    `refunded_shipped`: of all that was refunded, units that had left; they stay shipped.
+    """
 
     quantity: int
     stage: Literal["asked", "waiting", "held", "short"] = "asked"
     round: int = 1
     taken_back: int = 0
     discarded: int = 0
+    refunded_shipped: int = 0
 
     @property
     def kept(self) -> int:
         """Units that were not refunded."""
         return self.quantity - self.taken_back - self.discarded
+
+    @property
+    def to_leave(self) -> int:
+        """Units that have left or will: all but those that were refunded before."""
+        return self.kept + self.refunded_shipped
 
 
 class OrderState(msgspec.Struct, frozen=True):
@@ -202,8 +211,9 @@ class OrderState(msgspec.Struct, frozen=True):
     @property
     def to_ship(self) -> dict[str, int]:
         """Units that have yet to leave, by SKU."""
-        bought = {sku: item.quantity for sku, item in self.items.items()}
-        return units_left(bought, {sku: bought[sku] - item.kept for sku, item in self.items.items()}, self.shipments)
+        if self.status in ("shipped", "delivered"):
+            return {}
+        return units_left({sku: item.to_leave for sku, item in self.items.items()}, self.shipments)
 
 
 COMMANDS: TypeAlias = (
@@ -463,12 +473,14 @@ def _apply_to_payment(state: OrderState, event: PaymentEvent) -> OrderState:
             history = (*history, Step(at, "paid"))
             paid = replace(state, paid=state.paid + amount, payment_status="paid", history=history)
             return replace(paid, failure="", next_action=None)
-        case RefundRequested(refund_id, amount, lines, reason, at, discarded):
+        case RefundRequested(refund_id, amount, lines, reason, at, discarded, shipped):
             items = dict(state.items)
             for sku, units in lines.items():
                 items[sku] = replace(items[sku], taken_back=items[sku].taken_back + units)
             for sku, units in discarded.items():
                 items[sku] = replace(items[sku], discarded=items[sku].discarded + units)
+            for sku, units in shipped.items():
+                items[sku] = replace(items[sku], refunded_shipped=items[sku].refunded_shipped + units)
             refunds = {**state.refunds, refund_id: RefundRow(refund_id, amount, "requested", reason)}
             who = "shop" if refund_id.startswith(AUTOMATIC_REFUND) else "staff"
             history = (*history, Step(at, "refund_requested", who))

@@ -157,7 +157,9 @@ class Refund(Message, tag="Refund/1", frozen=True):
     """Money back for an order that stands, and units (`lines`: SKU to units) back to the stock. Answers OrderView.
 
     `discarded`: units that are paid back and not put back, broken ones for example. Without `amount`: what both
-    cost, or all that is left if there are none. Refused: no_such_order, wrong_status,
+    cost, or all that is left if there are none. `shipped`: how many units of a SKU, of both, had left; they stay
+    shipped, and only the others are not to be shipped any more. Of a SKU that is not in it, as many as can be of
+    `lines` had not left, and of `discarded` had. Refused: no_such_order, wrong_status,
     bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
     """
 
@@ -166,6 +168,7 @@ class Refund(Message, tag="Refund/1", frozen=True):
     lines: dict[str, int] = {}
     reason: str = ""
     discarded: dict[str, int] = {}
+    shipped: dict[str, int] = {}
 
 
 class Adopt(Message, tag="Adopt/1", frozen=True):

@@ -152,12 +152,16 @@ class OrderCancelled(Message, tag="OrderCancelled/1", frozen=True):
 
 
 class OrderAdopted(Message, tag="OrderAdopted/1", frozen=True):
-    """A guest's order (`guest`, as its owner was named) is an account's from now on. `status` is what it was and is."""
+    """A guest's order (`guest`, as its owner was named) is an account's from now on. `status` is what it was and is.
+
+    `contact_id` is empty in old records.
+    """
 
     owner: str
     guest: str
     status: str
     at: int
+    contact_id: str = ""
 
 
 class OrderPacked(Message, tag="OrderPacked/1", frozen=True):
@@ -211,7 +215,10 @@ class OrderDelivered(Message, tag="OrderDelivered/1", frozen=True):
 
 
 class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
-    """Money is to go back; `lines` (SKU to units) are back in stock, `discarded` are not."""
+    """Money is to go back; `lines` (SKU to units) are back in stock, `discarded` are not.
+
+    `shipped`: units of both that had left. In old records none had.
+    """
 
     refund_id: str
     amount: int
@@ -219,6 +226,7 @@ class RefundRequested(Message, tag="RefundRequested/1", frozen=True):
     reason: str
     at: int
     discarded: dict[str, int] = {}
+    shipped: dict[str, int] = {}
 
 
 class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):

@@ -2,6 +2,8 @@
 
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from actors import payment, stock
 from actors.decision import Decision, Refused, refuse
 from actors.order import (
@@ -98,6 +100,9 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
         positive = min(command.lines.get(sku, 1), command.discarded.get(sku, 1)) > 0
         if item is None or not positive or units > item.kept:
             return Refused("bad_refund_lines", f"So many units of {sku} were not bought, or are refunded already.")
+    shipped = _shipped(state, command, wanted)
+    if shipped is None:
+        return Refused("bad_refund_lines", "So many of these units have not left, or so many have.")
     amount = command.amount
     if amount is None:
         amount = min(_worth(state, wanted), state.refundable) if wanted else state.refundable
@@ -105,11 +110,8 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
         return Refused("refund_too_large", f"{state.refundable} can be refunded.", {"left": state.refundable})
     if amount <= 0:
         return Refused("bad_amount", "There is nothing to refund.")
-    draft.add(
-        RefundRequested(
-            command.refund_id, amount, command.lines, command.reason, draft.now, discarded=command.discarded
-        )
-    )
+    asked = RefundRequested(command.refund_id, amount, command.lines, command.reason, draft.now)
+    draft.add(replace(asked, discarded=command.discarded, shipped=shipped))
     draft.send("payment", state.id, payment.Refund(command.refund_id, amount))
     for sku, units in command.lines.items():
         draft.send("stock", sku, stock.TakeBack(state.id, units))
@@ -118,13 +120,34 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
     return None
 
 
+def _shipped(state: OrderState, command: Refund, wanted: dict[str, int]) -> dict[str, int] | None:
+    """Units that are refunded and had left, by SKU. None: what the command says of that cannot be.
+
+    If it says nothing: what goes back on the shelf had not left, and nobody pays for what lies there broken.
+    """
+    if command.shipped.keys() - wanted.keys():
+        return None
+    to_ship = state.to_ship
+    shipped: dict[str, int] = {}
+    for sku, units in wanted.items():
+        waiting = to_ship.get(sku, 0)
+        least, most = max(0, units - waiting), min(units, state.items[sku].kept - waiting)
+        said = command.shipped.get(sku)
+        if said is not None and not least <= said <= most:
+            return None
+        had_left = min(max(command.discarded.get(sku, 0), least), most) if said is None else said
+        if had_left:
+            shipped[sku] = had_left
+    return shipped
+
+
 def _adopt(draft: OrderDraft, owner: str) -> Refused | None:
     state = draft.state
     if state.owner == owner:
         return None
     if not state.owner.startswith(GUEST):
         return Refused("not_a_guests", "The order is an account's.")
-    draft.add(OrderAdopted(owner, state.owner, state.status, draft.now))
+    draft.add(OrderAdopted(owner, state.owner, state.status, draft.now, state.contact_id))
     return None
 
 

@@ -69,9 +69,9 @@ def place_of(shipments: Iterable[Shipment], shipment_id: str) -> int | None:
     return None
 
 
-def units_left(bought: Mapping[str, int], refunded: Mapping[str, int], shipments: Iterable[Shipment]) -> dict[str, int]:
-    """What has yet to leave, by SKU. Units that were refunded are taken to be ones that had not left."""
-    left = {sku: units - refunded.get(sku, 0) for sku, units in bought.items()}
+def units_left(wanted: Mapping[str, int], shipments: Iterable[Shipment]) -> dict[str, int]:
+    """What has yet to leave, by SKU, of what is to leave in the end."""
+    left = dict(wanted)
     for shipment in shipments:
         for sku, units in shipment.lines.items():
             left[sku] = left.get(sku, 0) - units

@@ -15,9 +15,14 @@ Event: TypeAlias = order.OrderConfirmed | order.OrderAdopted
 
 
 def count_orders(activity: KeepsActivity, joining: Joining) -> Flow:
-    """OrderConfirmed -> counted; a guest's first joins the account whose confirmed address it has, if there is one."""
+    """OrderConfirmed -> counted; a guest's first joins the account whose confirmed address it has, if there is one.
+
+    OrderAdopted -> its contact is the account's; counted, if the order stands already.
+    """
 
     async def handle(happened: Happened, event: Event) -> None:
+        if isinstance(event, order.OrderAdopted) and event.contact_id:
+            await joining.adopted(event.contact_id, event.owner)
         if event.owner.startswith(USER):
             if isinstance(event, order.OrderConfirmed) or event.status in STANDS:
                 await activity.note(_note(happened.entity, event.owner, event.at))

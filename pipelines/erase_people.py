@@ -32,14 +32,27 @@ class Scrubs(Protocol):
         ...
 
 
-def erase_people(contacts: ErasesContacts, mails: ErasesMails, accounts: Scrubs, clock: Clock) -> Flow:
-    """UserDeleted -> erased; a repetition finds nothing left."""
+class Forgetting:
+    """Erases people; a repetition finds nothing left."""
+
+    def __init__(self, contacts: ErasesContacts, mails: ErasesMails, accounts: Scrubs) -> None:
+        self._contacts = contacts
+        self._mails = mails
+        self._accounts = accounts
+
+    async def all_of(self, user_id: str) -> None:
+        """Everything of a deleted account's owner. Raises ConnectionError or TimeoutError: ask again."""
+        owner = f"{USER}{user_id}"
+        orders = await self._contacts.erase_owner(owner)
+        await self._mails.erase(owner, orders)
+        await self._accounts.scrub()
+
+
+def erase_people(forgetting: Forgetting, clock: Clock) -> Flow:
+    """UserDeleted -> erased."""
 
     async def handle(happened: Happened, event: users.UserDeleted) -> None:
         await clock.sleep(min(max(0, event.at + SETTLE_MS - clock.wall()), SETTLE_MS) / 1000)
-        owner = f"{USER}{happened.entity}"
-        orders = await contacts.erase_owner(owner)
-        await mails.erase(owner, orders)
-        await accounts.scrub()
+        await forgetting.all_of(happened.entity)
 
     return Flow(NAME, {users.KIND: (users.UserDeleted,)}, handle, ordered=False)

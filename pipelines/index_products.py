@@ -20,6 +20,7 @@ from pipelines.show_availability import Event as StockEvent
 from pipelines.wanted import Types
 
 NAME = "index_products"
+READS = {KIND: (ProductChanged, ProductRemoved)}
 STOCK_NAME = "index_stock"
 
 BATCH = 500
@@ -36,12 +37,14 @@ log = logging.getLogger("troupe.flows")
 class Change(NamedTuple):
     """What an index is to know of a product from now on. `facts` None: it is not there any more.
 
-    `in_stock`: those of its SKUs of which units are left.
+    `in_stock`: those of its SKUs of which units are left; an index that is told of the stock by itself passes it over.
+    `version`: the product's.
     """
 
     product: str
     facts: ProductFacts | None
     in_stock: frozenset[str] = frozenset()
+    version: int = 0
 
 
 class ProductIndex(Protocol):
@@ -83,11 +86,27 @@ class ProductIndexes(Protocol):
         ...
 
 
+class NotesStock(Protocol):
+    """Indexes that are told of the stock by itself, by whoever hears of it and in any order."""
+
+    async def note_stock(self, left: Mapping[str, Versioned[int]]) -> None:
+        """How many units of each SKU are left at a version; returns once it is found so. The newest version counts."""
+        ...
+
+
 class KnowsStock(Protocol):
     """What is in stock, as far as the index knows it."""
 
     async def in_stock(self, skus: Iterable[str]) -> frozenset[str]:
         """Those of the SKUs of which units are left."""
+        ...
+
+    async def doubt(self, skus: Iterable[str]) -> None:
+        """The index may say another thing of these than what is kept, until something is kept; durable."""
+        ...
+
+    async def doubted(self) -> frozenset[str]:
+        """Those of which nothing was kept since."""
         ...
 
     async def keep(self, changed: Mapping[str, bool]) -> None:
@@ -114,11 +133,12 @@ class ProductIndexer:
         self._indexes = indexes
         self._stock = stock
         self._clock = clock or SystemClock()
-        self._types = Types({KIND: (ProductChanged, ProductRemoved)})
+        self._types = Types(READS)
         self._tasks = Tasks()
         self._current: _Feed | None = None
         self._next: _Feed | None = None
         self._fresh: dict[str, bool] = {}  # what changed of the stock, until the index has it and it is kept
+        self._doubted: set[str] = set()  # what the index says of these may be another thing than what is kept
         self._notes = 0
         self._noted = asyncio.Event()
         self._moved = asyncio.Event()
@@ -126,6 +146,8 @@ class ProductIndexer:
         self._handled = metrics.HANDLED.labels(NAME)
 
     async def start(self) -> None:
+        """Raises what asking for the doubted stock raises."""
+        self._doubted.update(await self._stock.doubted())
         self._tasks.start(self._run(), NAME)
 
     async def stop(self) -> None:
@@ -147,12 +169,15 @@ class ProductIndexer:
     async def note_stock(self, left: Mapping[str, int]) -> None:
         """How many units of each SKU are left; returns once the index that answers knows it, if there is one."""
         before = await self._stock.in_stock(left)
-        # Also those that were told and could not be kept: what the index says of them may be another thing.
         changed = {
-            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._fresh
+            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._doubted
         }
         if not changed:
             return
+        # First of all: a crash may come when the index knows it and nothing is kept. The events are read again then,
+        # with later ones, and what they tell in the end may be just what was kept before.
+        self._doubted.update(changed)
+        await self._stock.doubt(changed)
         self._fresh |= changed
         for feed in (self._current, self._next):
             if feed is not None:
@@ -165,6 +190,7 @@ class ProductIndexer:
             await self._moved.wait()
         # Only now: what a crash takes away before it is told again, since these events are read again.
         await self._stock.keep(changed)
+        self._doubted.difference_update(changed)
         for sku in changed:
             self._fresh.pop(sku, None)
 
@@ -233,18 +259,19 @@ class ProductIndexer:
         notes, stock, feed.stock = self._notes, feed.stock, set()
         try:
             events = await self._log.read(feed.index.position, limit)
-            facts: dict[str, ProductFacts | None] = {}
+            facts: dict[str, Versioned[ProductFacts | None]] = {}
             for happened in events:
                 event = self._types.decode(happened)
                 if isinstance(event, Exception):
                     log.error("%s cannot read %s: %s", NAME, happened.id, event)
                 elif event is not None:
                     # Events of one product come in the order of its versions; the last says it all.
-                    facts[happened.entity] = event.product if isinstance(event, ProductChanged) else None
+                    told = event.product if isinstance(event, ProductChanged) else None
+                    facts[happened.entity] = Versioned(happened.version, told)
                     self._handled.inc()
             if stock:
                 for product in await feed.index.of_skus(stock):
-                    facts.setdefault(product.id, product)
+                    facts.setdefault(product.id, Versioned(0, product))
             if facts or events:
                 position = events[-1].position if events else feed.index.position
                 await feed.index.write(await self._changes(facts), position)
@@ -255,15 +282,18 @@ class ProductIndexer:
         feed.stocked = notes
         return bool(facts or events)
 
-    async def _changes(self, facts: dict[str, ProductFacts | None]) -> list[Change]:
-        skus = {variant.sku for product in facts.values() if product is not None for variant in product.variants}
+    async def _changes(self, facts: dict[str, Versioned[ProductFacts | None]]) -> list[Change]:
+        told = [note.value for note in facts.values() if note.value is not None]
+        skus = {variant.sku for product in told for variant in product.variants}
         fresh = dict(self._fresh)  # before the look: what is kept meanwhile is in one of the two
         left = set(await self._stock.in_stock(skus))
         left.update(sku for sku, there in fresh.items() if there)
         left.difference_update(sku for sku, there in fresh.items() if not there)
         return [
-            Change(id, product, frozenset(left.intersection(v.sku for v in product.variants) if product else ()))
-            for id, product in facts.items()
+            Change(
+                id, product, frozenset(left.intersection(v.sku for v in product.variants) if product else ()), version
+            )
+            for id, (version, product) in facts.items()
         ]
 
     async def _wait(self) -> None:
@@ -284,11 +314,14 @@ class ProductIndexer:
             await asyncio.gather(*waits, return_exceptions=True)
 
 
-def index_stock(indexer: ProductIndexer) -> Projection[int]:
+def index_stock(indexer: ProductIndexer | NotesStock) -> Projection[int]:
     """Stock events -> what the index says is available. Noted as read only once the index knows it."""
 
     async def write(batch: Mapping[str, Versioned[int]]) -> None:
-        await indexer.note_stock({sku: note.value for sku, note in batch.items()})
+        if isinstance(indexer, ProductIndexer):
+            await indexer.note_stock({sku: note.value for sku, note in batch.items()})
+        else:
+            await indexer.note_stock(batch)
 
     return Projection(STOCK_NAME, {"stock": StockEvent.__args__}, _available, write, seconds=STOCK_SECONDS)
 

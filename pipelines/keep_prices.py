@@ -20,6 +20,7 @@ from pipelines.log.base import EventLog, Happened
 from pipelines.wanted import Types
 
 NAME = "keep_prices"
+READS = {catalog.KIND: catalog.Event.__args__}
 BATCH = 500
 LOOK_SECONDS = 1.0
 FILL_SECONDS = 20.0
@@ -40,7 +41,7 @@ class KeptPrices:
     def __init__(self, events: EventLog, *, clock: Clock | None = None) -> None:
         self._log = events
         self._clock = clock or SystemClock()
-        self._types = Types({catalog.KIND: catalog.Event.__args__})
+        self._types = Types(READS)
         self._tasks = Tasks()
         self._kept: dict[str, Price] = {}
         self._of_product: dict[str, tuple[Price, ...]] = {}

@@ -1,7 +1,5 @@
 """The Serve application: one replica class that builds the front of the shop."""
 
-from typing import Any
-
 from ray import serve
 from ray.serve.schema import LoggingConfig
 
@@ -15,12 +13,15 @@ from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from serve.composing import Shop, front_of
 from serve.gateway.front import Front
-from serve.hosting import ShopHost, open_journal
+from serve.hosting import ShopHost
 from serve.hosts import HostBody, body, host_routes, look_at, names
+from serve.journals import open_journals
 from serve.mailing import Mailing
-from serve.measures import Hosts, of_shop
+from serve.measures import Hosts
+from serve.opened import Opened
 from serve.payments.gateway.actor import gateway_client
 from serve.settings import Settings
+from serve.shop_measures import of_shop
 from serve.starting import gateway
 
 REQUESTS_AT_ONCE = 10_000
@@ -54,35 +55,45 @@ def build_whole(settings: Settings) -> Front:
     region = Region(KINDS, near, clock, entropy, settings.shards)
     handle = gateway(settings, NAMESPACE)
     shop = Shop(settings, region, gateway_client(handle))
-    running: list[Any] = []
+    opened = Opened()
 
     async def start() -> None:
-        journal = await open_journal(settings)
-        inner = ShopHost(settings, journal, gateway_client(handle), flows=True)
-        host = Host("host-0", KINDS, journal, clock, entropy, inner.limits, inner.runners, region.post, inner.wrote)
-        await host.start()
-        near.hosts.append(host)
-        await host.own(all_shards(KINDS, settings.shards))
-        await inner.start(region, host.has_everything)
-        mailing = Mailing(settings, journal)
+        journals = await open_journals(settings)
+        for kept in journals.kept:
+            opened.closing(kept.journal)
+        inner = ShopHost(settings, journals, gateway_client(handle), flows=True)
+        if inner.publisher is not None:
+            opened.closing(inner.publisher)
+        for kept in journals.kept:
+            host = Host(
+                "host-0",
+                kept.kinds,
+                kept.journal,
+                clock,
+                entropy,
+                inner.limits,
+                inner.runners,
+                region.post,
+                inner.wrote,
+                inner.publisher,
+            )
+            opened.push_async_callback(host.stop)
+            await host.start()
+            near.hosts.append(host)
+            await host.own(all_shards(kept.kinds, settings.shards))
+        opened.push_async_callback(inner.stop)
+        await inner.start(region, lambda: all(host.has_everything() for host in near.hosts))
+        mailing = Mailing(settings, journals.sql)
+        opened.push_async_callback(mailing.stop)
         await mailing.start(region)
-        running.extend((mailing, inner, host, journal))
-
-    async def stop() -> None:
-        mailing, inner, host, journal = running
-        await mailing.stop()
-        await inner.stop()
-        await host.stop()
-        await journal.close()
 
     async def here() -> list[str]:
-        return [host.name for host in near.hosts]
+        return ["host-0"]
 
     async def look(name: str) -> HostBody:
-        (host,) = [host for host in near.hosts if host.name == name]
-        return body(status(host))
+        return body(status(near.hosts))
 
-    return front_of(shop, start, stop, of_shop(settings, Hosts(here, look)))
+    return front_of(shop, start, opened.aclose, of_shop(settings, Hosts(here, look)))
 
 
 class Replica:

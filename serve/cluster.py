@@ -62,7 +62,7 @@ class Cluster:
         self._drain()
         serve.shutdown()
         self._tell("Releasing the shards")
-        starting.stop_actors()
+        starting.stop_actors(self._settings)
         ray.shutdown()
 
     def _drain(self) -> None:

@@ -22,6 +22,7 @@ from serve.catalog.service import Catalog
 from serve.changes.api import change_routes
 from serve.changes.recording import Recording
 from serve.changes.store import ChangeStore
+from serve.event_logs import catalog_log
 from serve.gateway import logs, telemetry
 from serve.gateway.browsers import Browsers
 from serve.gateway.call import Bounds
@@ -37,6 +38,7 @@ from serve.lacking import NoEntities, no_gateway
 from serve.mailing import notices_of
 from serve.measures import Measures
 from serve.notifications.notices import Notices
+from serve.opened import Opened
 from serve.orders.schemas import Seller
 from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
@@ -73,10 +75,13 @@ class Shop:
     ) -> None:
         self.settings = settings
         self.entities: Entities = entities or NoEntities()
-        self.gateway = gateway or no_gateway()
+        self._opened = Opened()
+        self.gateway = self._opened.closing(gateway or no_gateway())
         self.users_engine = open_engine(settings.database_url("users"))
+        self._opened.push_async_callback(asyncio.to_thread, self.users_engine.dispose)
         self.keys = keys_of(settings, self.users_engine)
         self.ended = PolledEndedSessions(self.users_engine)
+        self._opened.push_async_callback(self.ended.stop)
         self.tokens = Tokens(
             self.keys,
             access_seconds=settings.access_token_seconds,
@@ -112,7 +117,7 @@ class Shop:
 
     @cached_property
     def notices(self) -> Notices:
-        return notices_of(self.settings)
+        return self._opened.closing(notices_of(self.settings))
 
     async def _orders_of(self, user_id: str) -> list[str]:
         return [row.id for row in await self.orders_store.page(owner=f"user:{user_id}", after=None, limit=EXPORTED)]
@@ -123,28 +128,32 @@ class Shop:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog(self.settings.database_url("catalog"), currency=self.settings.currency)
+        return self._opened.closing(Catalog(self.settings.database_url("catalog"), currency=self.settings.currency))
 
     @cached_property
     def search(self) -> EmbeddedSearch:
         analysis = Analysis(self.settings.language)
-        return EmbeddedSearch(self.settings.search_dir, analysis, Synonyms(self.settings.search_synonyms, analysis))
+        synonyms = Synonyms(self.settings.search_synonyms, analysis)
+        return self._opened.closing(EmbeddedSearch(self.settings.search_dir, analysis, synonyms))
 
     @cached_property
     def prices(self) -> Prices:
-        return Prices(self.catalog)
+        events = catalog_log(self.settings)
+        if events is not None:
+            self._opened.closing(events)
+        return self._opened.closing(Prices(self.catalog, events))
 
     @cached_property
     def orders_store(self) -> OrderStore:
-        return OrderStore(self.settings.database_url("orders"))
+        return self._opened.closing(OrderStore(self.settings.database_url("orders")))
 
     @cached_property
     def transactions(self) -> TransactionStore:
-        return TransactionStore(self.settings.database_url("payments"))
+        return self._opened.closing(TransactionStore(self.settings.database_url("payments")))
 
     @cached_property
     def changes(self) -> ChangeStore:
-        return ChangeStore(self.settings.database_url("audit"))
+        return self._opened.closing(ChangeStore(self.settings.database_url("audit")))
 
     def served(self) -> list[Served]:
         """What each of the chosen services answers."""
@@ -171,12 +180,8 @@ class Shop:
         return Health(found.ready, {**dict.fromkeys(ports, NOT_HERE), **found.parts})
 
     async def close(self) -> None:
-        await self.ended.stop()
-        await self.gateway.close()
-        for made in ("search", "prices", "notices", "transactions", "orders_store", "catalog", "changes"):
-            if made in vars(self):
-                await vars(self)[made].close()
-        await asyncio.to_thread(self.users_engine.dispose)
+        """Everything that was opened is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
 
 
 def _answers(engine: Engine) -> None:
@@ -210,6 +215,8 @@ def front_of(
 ) -> Front:
     """The application of the chosen services, for a replica of Ray Serve; `start` and `stop` bracket its life.
 
+    `stop` is called after a `start` that failed, too.
+
     `measures`: what /metrics tells of other processes, if there are any.
     """
     settings = shop.settings
@@ -217,17 +224,18 @@ def front_of(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         logs.configure(settings.log_level)
-        telemetry.start(settings.otlp_endpoint)
-        await shop.ended.start()
-        await start()
-        if {"carts", "orders"}.intersection(settings.services):
-            await shop.prices.start()
-        yield
-        if measures is not None:
-            await measures.close()
-        await stop()
-        await shop.close()
-        telemetry.stop()
+        async with Opened() as opened:
+            telemetry.start(settings.otlp_endpoint)
+            opened.callback(telemetry.stop)
+            opened.push_async_callback(shop.close)
+            await shop.ended.start()
+            opened.push_async_callback(stop)
+            await start()
+            if {"carts", "orders"}.intersection(settings.services):
+                await shop.prices.start()
+            if measures is not None:
+                opened.closing(measures)
+            yield
 
     app = FastAPI(title="Troupe", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     served = shop.served()
@@ -255,6 +263,7 @@ def front_of(
         behind_serve=True,
         staff_log=Recording(shop.changes, {start: look for one in served for start, look in one.looks.items()}),
         elsewhere=lambda path: _absent(settings, path),
+        ended=shop.ended,
     )
 
 

@@ -1,24 +1,22 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from actors.journal.sql import SqlJournal
-from actors.kinds import KINDS
 from actors.runtime.limits import Limits
 from actors.runtime.ports import EffectRunner, Entities
 from actors.runtime.wire import Record
 from pipelines.list_orders import list_orders
+from pipelines.log.base import EventLog
 from pipelines.log.sql import JournalLog, Tail
 from pipelines.open_payments import open_payments
 from pipelines.progress import SqlProgress
-from pipelines.projection import ProjectionRunner
-from pipelines.runner import FlowRunner
 from pipelines.settle_orders import settle_orders
-from pipelines.shared_log import SharedLog
 from pipelines.show_availability import show_availability
 from serve.catalog.service import Catalog
+from serve.event_logs import logs_of, publisher_of
 from serve.gateway import logs, telemetry
+from serve.journals import Journals, open_journals
+from serve.opened import Opened
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
 from serve.payments.gateway.client import GatewayClient
@@ -36,70 +34,62 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class Flows:
-    """The flows that everything waits for; they run where most of the events are written."""
+    """The flows that everything waits for. Over the journal they run where most of the events are written."""
 
-    def __init__(self, settings: Settings, journal: SqlJournal, tail: Tail) -> None:
-        self._catalog = Catalog(settings.database_url("catalog"), currency=settings.currency)
-        self._orders = OrderStore(settings.database_url("orders"))
-        self._progress = SqlProgress(settings.database_url("flows"))
-        self._journal = journal
-        self._tail = tail
-        self._log: SharedLog | None = None
-        self._runners: list[FlowRunner | ProjectionRunner[Any]] = []
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opened = Opened()
 
-    async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
-        log = self._log = SharedLog(JournalLog(self._journal, self._tail, alone))
-        self._runners = [
-            FlowRunner(open_payments(entities), log, self._progress),
-            FlowRunner(settle_orders(entities), log, self._progress),
-            ProjectionRunner(list_orders(self._orders), log, self._progress),
-            ProjectionRunner(show_availability(self._catalog), log, self._progress),
-        ]
-        for runner in self._runners:
-            await runner.start()
+    async def start(self, entities: Entities, journal: EventLog | None) -> None:
+        """`journal`: the event log, unless there is Kafka. A start that fails leaves nothing open."""
+        settings = self._settings
+        async with Opened() as opened:
+            progress = opened.closing(SqlProgress(settings.database_url("flows")))
+            catalog = opened.closing(Catalog(settings.database_url("catalog"), currency=settings.currency))
+            orders = opened.closing(OrderStore(settings.database_url("orders")))
+            events = logs_of(settings, opened, progress, journal)
+            await opened.running(events.run(open_payments(entities)))
+            await opened.running(events.run(settle_orders(entities)))
+            await opened.running(events.run(list_orders(orders)))
+            await opened.running(events.run(show_availability(catalog)))
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.stop()
-        if self._log is not None:
-            await self._log.close()
-        await self._orders.close()
-        await self._catalog.close()
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
 
 
 class ShopHost:
-    """See `Furnishing`."""
+    """See `Furnishing`. `flows`: whether they run beside this host."""
 
-    def __init__(self, settings: Settings, journal: SqlJournal, gateway: GatewayClient, flows: bool) -> None:
-        self.kinds = KINDS
-        self.journal = journal
+    def __init__(self, settings: Settings, journals: Journals, gateway: GatewayClient, flows: bool) -> None:
+        self.kept = journals.kept
         self.limits = limits_of(settings)
         self.runners: Mapping[str, EffectRunner] = {
             "payment": PaymentEffects(gateway, f"{settings.url}/api/payments/{{id}}/return")
         }
+        self.publisher = publisher_of(settings)
         self._gateway = gateway
+        self._journal = journals.sql
         self._tail = Tail()
-        self._flows = Flows(settings, journal, self._tail) if flows else None
+        self._flows = Flows(settings) if flows else None
 
     def wrote(self, position: int, record: Record) -> None:
-        if self._flows is not None:
+        if self._flows is not None and self.publisher is None:
             self._tail.append(position, record)
 
     async def start(self, entities: Entities, alone: Callable[[], bool]) -> None:
         """`alone`: whether this host has every shard, so that nobody else can write into the journal."""
         if self._flows is not None:
-            await self._flows.start(entities, alone)
+            journal = JournalLog(self._journal, self._tail, alone) if self.publisher is None else None
+            await self._flows.start(entities, journal)
 
     async def stop(self) -> None:
-        if self._flows is not None:
-            await self._flows.stop()
-        await self._gateway.close()
-
-
-async def open_journal(settings: Settings) -> SqlJournal:
-    journal = SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full")
-    await journal.setup()
-    return journal
+        """As `Flows.stop`."""
+        async with Opened() as opened:
+            opened.closing(self._gateway)
+            if self._flows is not None:
+                await self._flows.stop()
 
 
 async def furnish(name: str, packed: Mapping[str, str]) -> ShopHost:
@@ -112,4 +102,6 @@ async def furnish(name: str, packed: Mapping[str, str]) -> ShopHost:
     logs.configure(settings.log_level)
     telemetry.start(settings.otlp_endpoint, f"troupe-{name}")
     client = gateway_client(gateway(settings, NAMESPACE))
-    return ShopHost(settings, await open_journal(settings), client, flows=name == FIRST_HOST)
+    # Over Kafka they have processes of their own.
+    flows = name == FIRST_HOST and not settings.kafka_servers
+    return ShopHost(settings, await open_journals(settings), client, flows)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 
-from actors.journal.sql import SqlJournal
+from actors.journal.base import Journal
 from actors.kinds import KINDS
 from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.on_ray.way import RayWay
@@ -15,11 +15,12 @@ from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog
 from pipelines.notify_users import notify_users
 from pipelines.progress import SqlProgress
-from pipelines.runner import FlowRunner
+from pipelines.relay_outbox import OutboxRelay
 from pipelines.send_mails import send_mails
-from pipelines.shared_log import SharedLog
 from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
+from serve.event_logs import logs_of, publisher_of
 from serve.gateway import logs
+from serve.journals import open_event_journal
 from serve.later import LaterFlows
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
@@ -29,7 +30,9 @@ from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
 from serve.notifications.upkeep import Upkeep
+from serve.opened import Opened
 from serve.orders.store import OrderStore
+from serve.self_starting import SelfStarting
 from serve.settings import Settings
 from serve.users.mailed import MailedPeople
 from serve.users.store import open_engine
@@ -51,53 +54,51 @@ def _store_of(settings: Settings) -> NotificationStore:
 class Mailing:
     """The flows that tell people what happened, over their own reading of the logs, and the upkeep that this needs."""
 
-    def __init__(self, settings: Settings, journal: SqlJournal) -> None:
-        self._orders = OrderStore(settings.database_url("orders"))
-        self._mails = FolderMailer(settings.mails)
-        self._store = _store_of(settings)
-        self._users = open_engine(settings.database_url("users"))
-        self._people = MailedPeople(self._users, settings.url)
-        directory = Directory(
-            self._orders,
-            self._people.person,
-            settings.url,
-            link=self._people.link,
-            access_token=self._orders.access_token,
-        )
-        sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
-        mail = MailChannel(self._store, self._mails, directory, sender)
-        self.notifications = Notifications({"mail": mail, "notice": NoticeChannel(self._store)})
-        self._progress = SqlProgress(settings.database_url("flows"))
-        self._log = SharedLog(JournalLog(journal, look_every=LOOK_EVERY))
-        self._users_log = SharedLog(OutboxLog(self._users, outbox, look_every=LOOK_EVERY))
-        self._later = LaterFlows(settings, self._users, self._orders, self._store, self._mails)
-        self._indexing = Indexing(settings, JournalLog(journal, look_every=STOCK_LOOK_EVERY))
-        self._runners: list[FlowRunner] = []
-        self._tasks = Tasks()
+    def __init__(self, settings: Settings, journal: Journal | None) -> None:
+        """`journal`: the event log, unless there is Kafka; its owner's to close."""
+        self._settings = settings
+        self._journal = journal
+        self._opened = Opened()
 
     async def start(self, entities: Entities) -> None:
-        self._runners.append(FlowRunner(send_mails(entities, self.notifications), self._log, self._progress))
-        self._runners.append(
-            FlowRunner(notify_users(self.notifications, self._people), self._users_log, self._progress)
-        )
-        for runner in self._runners:
-            await runner.start()
-        await self._later.start(entities, self._log, self._users_log, self._progress)
-        await self._indexing.start()
-        self._tasks.start(Upkeep(entities, self._orders, self._mails, self._store).run(), "upkeep")
+        """A start that fails leaves nothing open."""
+        settings, journal, file = self._settings, self._journal, self._settings.database("journal")
+        async with Opened() as opened:
+            users = open_engine(settings.database_url("users"))
+            opened.push_async_callback(asyncio.to_thread, users.dispose)
+            orders = opened.closing(OrderStore(settings.database_url("orders")))
+            store = opened.closing(_store_of(settings))
+            mails = opened.closing(FolderMailer(settings.mails))
+            progress = opened.closing(SqlProgress(settings.database_url("flows")))
+            told = JournalLog(journal, look_every=LOOK_EVERY, file=file) if journal is not None else None
+            events = logs_of(settings, opened, progress, told, OutboxLog(users, outbox, look_every=LOOK_EVERY))
+            people = MailedPeople(users, settings.url)
+            notifications = _notifications(settings, orders, people, store, mails)
+            await opened.running(events.run(send_mails(entities, notifications)))
+            await opened.running(events.run(notify_users(notifications, people)))
+            later = LaterFlows(settings, users, orders, store, mails)
+            await later.start(entities, events)
+            opened.push_async_callback(later.stop)
+            stock_told = JournalLog(journal, look_every=STOCK_LOOK_EVERY, file=file) if journal is not None else None
+            await opened.running(Indexing(settings, stock_told))
+            publisher = publisher_of(settings)
+            if publisher is not None:
+                await opened.running(OutboxRelay("users", users, outbox, opened.closing(publisher)))
+            opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        await self._tasks.close()
-        for runner in self._runners:
-            await runner.stop()
-        await self._later.stop()
-        await self._log.close()
-        await self._users_log.close()
-        await self._indexing.stop()
-        await self._mails.close()
-        await self._store.close()
-        await self._orders.close()
-        await asyncio.to_thread(self._users.dispose)
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()
+
+
+def _notifications(
+    settings: Settings, orders: OrderStore, people: MailedPeople, store: NotificationStore, mails: FolderMailer
+) -> Notifications:
+    directory = Directory(orders, people.person, settings.url, link=people.link, access_token=orders.access_token)
+    sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
+    mail = MailChannel(store, mails, directory, sender)
+    return Notifications({"mail": mail, "notice": NoticeChannel(store)})
 
 
 class MailsActor:
@@ -107,34 +108,22 @@ class MailsActor:
         # Mail can wait when the machine is busy.
         os.nice(10)
         self._settings = Settings.unpacked(packed)
-        self._running: asyncio.Task[None] | None = None
-        self._tasks = Tasks()
-        self._mailing: Mailing | None = None
-        self._journal: SqlJournal | None = None
+        self._work = SelfStarting("mails", self._begin)
 
     async def start(self) -> None:
-        """Whoever calls first starts it; later calls wait for the same start."""
-        if self._running is None or (self._running.done() and self._running.exception() is not None):
-            self._running = asyncio.create_task(self._start())
-        await asyncio.shield(self._running)
+        """Returns once it runs. Raises what its first try to begin failed with."""
+        await self._work.begun()
 
-    async def _start(self) -> None:
-        logs.configure(self._settings.log_level)
-        if self._mailing is not None:
-            # Of a start that failed: nothing of it may go on beside this one.
-            await self._mailing.stop()
-        if self._journal is not None:
-            await self._journal.close()
-        self._journal = SqlJournal(str(self._settings.database("journal")))
-        clock, entropy = SystemClock(), SystemEntropy()
-        way = RayWay(self._tasks)
+    async def _begin(self, opened: Opened) -> None:
+        settings = self._settings
+        logs.configure(settings.log_level)
+        journal = None if settings.kafka_servers else opened.closing(open_event_journal(settings))
+        way = RayWay(opened.closing(Tasks()))
         await way.start()
-        self._mailing = Mailing(self._settings, self._journal)
-        await self._mailing.start(Region(KINDS, way, clock, entropy, self._settings.shards))
+        mailing = Mailing(settings, journal)
+        await mailing.start(Region(KINDS, way, SystemClock(), SystemEntropy(), settings.shards))
+        opened.push_async_callback(mailing.stop)
 
     async def stop(self) -> None:
-        if self._mailing is not None:
-            await self._mailing.stop()
-        await self._tasks.close()
-        if self._journal is not None:
-            await self._journal.close()
+        """As `Mailing.stop`."""
+        await self._work.stop()

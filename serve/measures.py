@@ -13,17 +13,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from actors.journal.sql import SqlJournal
-from pipelines import erase_people, join_guest_orders, notify_users, show_activity
 from pipelines.log.base import EventLog
-from pipelines.log.outbox import OutboxLog
-from pipelines.log.sql import JournalLog
-from pipelines.progress import SqlProgress, Standing
+from pipelines.progress import Standing
 from serve.gateway.clock import now_ms
 from serve.hosts import UP, HostBody
-from serve.settings import Settings
-from serve.users.store import open_engine
-from serve.users.tables import outbox
 
 T = TypeVar("T")
 
@@ -33,9 +26,6 @@ SECONDS = 1.0
 """How long a look may take."""
 AT_ONCE = 100
 """Places of the log that are read to find the first event."""
-
-OF_USERS = frozenset((erase_people.NAME, join_guest_orders.NAME, notify_users.NAME, show_activity.NAME))
-"""Flows that read the users' outbox; the others read the journal."""
 
 HOST_GAUGES = (
     ("shards", "Shards that the host has."),
@@ -174,22 +164,6 @@ async def _answer(name: str, question: Callable[[], Coroutine[Any, Any, T]]) -> 
 def _told(asked: asyncio.Task[T | None]) -> T | None:
     """None if there is no answer, or not yet."""
     return asked.result() if asked.done() and not asked.cancelled() else None
-
-
-def of_shop(settings: Settings, hosts: Hosts) -> Measures:
-    """For a process that reads the shop's databases itself."""
-    journal = SqlJournal(str(settings.database("journal")))
-    progress = SqlProgress(settings.database_url("flows"))
-    users = OutboxLog(open_engine(settings.database_url("users")), outbox)
-    all_flows = (
-        Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),
-        Flows(progress, users, users.end, reads=OF_USERS.__contains__),
-    )
-
-    async def look() -> list[Behind]:
-        return [behind for flows in all_flows for behind in await flows.look()]
-
-    return Measures(hosts, look, (progress, journal, users))
 
 
 def _of_hosts(hosts: Sequence[HostBody], *, placed: bool) -> list[Metric]:

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         None, description="Redis, for limits, ended sessions and carts: redis://host:6379/0; unset: in the processes"
     )
     kafka_servers: str = Field("", description="Kafka's bootstrap servers, host:9092,host:9092; empty: the databases")
+    kafka_prefix: str = Field(
+        "",
+        pattern=r"^[a-z0-9._-]{0,60}$",
+        description="before the names of topics and groups, where shops share Kafka",
+    )
+    pipelines: int = Field(1, ge=1, le=64, description="processes that run the flows over Kafka")
     kafka_replication: int = Field(3, ge=1, le=7, description="copies of each partition of a topic that setup makes")
     kafka_partitions: int = Field(6, ge=1, le=256, description="partitions of each topic that setup makes")
     elasticsearch_url: SecretStr | None = Field(
@@ -262,6 +268,8 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Self:
         if (self.signing_key is None) != (self.guest_secret is None):
             raise ValueError("TROUPE_SIGNING_KEY and TROUPE_GUEST_SECRET are given together or not at all")
+        if self.mongo_url is not None and not self.kafka_servers:
+            raise ValueError("TROUPE_MONGO_URL needs TROUPE_KAFKA_SERVERS: events of carts go out through Kafka")
         if self.rate_burst > self.rate_per_minute * 10:
             raise ValueError("RATE_BURST is more than ten minutes of RATE_PER_MINUTE: the limit would hardly limit")
         return self

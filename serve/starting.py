@@ -12,6 +12,7 @@ from actors.runtime.on_ray.way import NAMESPACE, PLACEMENT
 from serve.hosting import host_names
 from serve.mailing import MailsActor
 from serve.payments.gateway.actor import gateway_actor
+from serve.pipelining import PipelineActor, pipeline_names
 from serve.settings import Settings
 
 FURNISH = "serve.hosting:furnish"
@@ -42,35 +43,38 @@ def start_actors(settings: Settings) -> None:
     names = host_names(settings)
     placement = start_placement(_shards(settings), names, FURNISH, packed)
     ray.get(placement.settle.remote(), timeout=START_SECONDS)
+    for name in pipeline_names(settings):
+        ray.get(_actor(PipelineActor, name, name, packed).start.remote(), timeout=START_SECONDS)
     if "notifications" in settings.services:
-        ray.get(_mails(packed).start.remote(), timeout=START_SECONDS)
+        ray.get(_actor(MailsActor, MAILS, packed).start.remote(), timeout=START_SECONDS)
 
 
 def _shards(settings: Settings) -> list[ShardId]:
     return all_shards(KINDS, settings.shards)
 
 
-def _mails(packed: dict[str, str]) -> Any:
+def _actor(kind: type[Any], name: str, *arguments: Any) -> Any:
+    """The detached actor of this name; a crash of its process starts it anew."""
     options: dict[str, Any] = {
-        "name": MAILS,
+        "name": name,
         "namespace": NAMESPACE,
         "get_if_exists": True,
         "lifetime": "detached",
         "max_restarts": -1,
         "num_cpus": 0,
     }
-    return ray.remote(MailsActor).options(**options).remote(packed)
+    return ray.remote(kind).options(**options).remote(*arguments)
 
 
-def stop_actors() -> None:
+def stop_actors(settings: Settings) -> None:
     """Flows first, then the hosts in order; what does not answer is left to its end."""
-    for name, method in ((MAILS, "stop"), (PLACEMENT, "stop")):
+    for name in (MAILS, *pipeline_names(settings), PLACEMENT):
         try:
             actor: Any = ray.get_actor(name, namespace=NAMESPACE)
         except ValueError:
             continue  # not all shops have it
         try:
-            ray.get(getattr(actor, method).remote(), timeout=STOP_SECONDS)
+            ray.get(actor.stop.remote(), timeout=STOP_SECONDS)
         except Exception as error:
             # A crash of theirs is what they are made for; say so and go on.
             print(f"  {name}: {type(error).__name__}")  # noqa: T201

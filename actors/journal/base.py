@@ -82,8 +82,11 @@ class Logged(NamedTuple):
 class Journal(Protocol):
     """Unique are (kind, shard, seq), (kind, entity, version) and (kind, entity, command id).
 
-    Every method but `write` raises JournalUnavailable when the database does not answer.
+    Every method but `write` raises JournalUnavailable when the database does not answer. `ordered`: each record has a
+    position in the journal as a whole, and `log` goes by it.
     """
+
+    ordered: bool = True
 
     async def write(self, records: Sequence[Record]) -> list[Outcome]:
         """Writes in order; of each shard a prefix: behind a record that is not committed none of its shard is."""
@@ -126,7 +129,10 @@ class Journal(Protocol):
         ...
 
     async def log(self, after: int, limit: int) -> list[Logged]:
-        """Committed records behind a position, in order, without gaps that could still fill."""
+        """Committed records behind a position, in order, without gaps that could still fill.
+
+        Raises NotImplementedError if the journal isn't `ordered`.
+        """
         ...
 
     async def close(self) -> None: ...

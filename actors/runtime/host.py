@@ -16,7 +16,8 @@ from actors.runtime.lease import HostLease, Revoked
 from actors.runtime.limits import Limits
 from actors.runtime.open_work import Opened
 from actors.runtime.parts import DatabaseTime, Parts
-from actors.runtime.ports import Clock, Done, EffectRunner, Entropy
+from actors.runtime.ports import Clock, Done, EffectRunner, Entropy, Publisher
+from actors.runtime.relay import Relay
 from actors.runtime.shard import Shard
 from actors.runtime.tasks import Tasks
 from actors.runtime.upkeep import Upkeep
@@ -29,7 +30,10 @@ STOP_SECONDS = 15.0
 
 
 class Host:
-    """`elsewhere` is the way to shards of other hosts; `wrote` hears of each record committed here."""
+    """`elsewhere` is the way to shards of other hosts; `wrote` hears of each record committed here.
+
+    `publisher`: where events go out to; None where the journal itself is the event log.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Host:
         runners: Mapping[str, EffectRunner],
         elsewhere: Callable[[Envelope, Done], None],
         wrote: Callable[[int, Record], None] = lambda position, record: None,
+        publisher: Publisher | None = None,
     ) -> None:
         self.name = name
         self.kinds = dict(kinds)
@@ -69,6 +74,7 @@ class Host:
             follow=self._follow,
             route=self.route,
         )
+        self.relay = self.parts.relay = Relay(publisher, self.parts) if publisher is not None else None
         self.delivery = Delivery(self.parts)
         self._agenda = Agenda(self.parts)
         self._effects = Effects(self.parts, runners)
@@ -87,6 +93,8 @@ class Host:
             ("passivation", self._upkeep.passivate()),
         ):
             self._tasks.start(work, f"{self.name}: {name}")
+        if self.relay is not None:
+            self._tasks.start(self.relay.run(), f"{self.name}: relay")
 
     async def _keep_lease(self) -> None:
         await self.lease.run()
@@ -109,6 +117,8 @@ class Host:
 
     def _resume(self, shard: Shard) -> None:
         self.delivery.resume(shard)
+        if self.relay is not None:
+            self.relay.resume(shard)
         for effect in list(shard.owed.effects.values()):
             self._effects.start(shard, effect)
         for timer in list(shard.owed.timers.values()):

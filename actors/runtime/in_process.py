@@ -8,7 +8,7 @@ from actors.journal.base import Journal, ShardId
 from actors.runtime.host import Host
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
-from actors.runtime.ports import Clock, Done, EffectRunner, Entropy
+from actors.runtime.ports import Clock, Done, EffectRunner, Entropy, Publisher
 from actors.runtime.region import Region
 from actors.runtime.wire import Envelope
 
@@ -54,6 +54,7 @@ class InProcess:
         entropy: Entropy,
         limits: Limits,
         runners: Mapping[str, EffectRunner],
+        publisher: Publisher | None = None,
     ) -> None:
         self.kinds = kinds
         self.journal = journal
@@ -61,13 +62,22 @@ class InProcess:
         self.entropy = entropy
         self.limits = limits
         self.runners = runners
+        self.publisher = publisher
         self.way = NearWay()
         self.region = Region(kinds, self.way, clock, entropy, limits.shards)
 
     def host(self, name: str) -> Host:
         """A host that is not started yet."""
         return Host(
-            name, self.kinds, self.journal, self.clock, self.entropy, self.limits, self.runners, self.region.post
+            name,
+            self.kinds,
+            self.journal,
+            self.clock,
+            self.entropy,
+            self.limits,
+            self.runners,
+            self.region.post,
+            publisher=self.publisher,
         )
 
     async def start(self, name: str, shards: Sequence[ShardId] | None = None) -> Host:

@@ -62,13 +62,14 @@ class OpenTimer(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Checkpoint(msgspec.Struct, array_like=True, frozen=True):
-    """Open work as of the record `seq`."""
+    """Open work as of the record `seq`; events are relayed up to `relayed`."""
 
     seq: int
     sends: tuple[OpenSend, ...]
     effects: tuple[OpenEffect, ...]
     timers: tuple[OpenTimer, ...]
     parked: tuple[OpenSend, ...] = ()
+    relayed: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(Checkpoint)
@@ -91,6 +92,7 @@ class OpenWork:
         self.timers: dict[tuple[str, str], OpenTimer] = {}
         self.parked: list[OpenSend] = []
         self.seq = 0
+        self.relayed = 0
         self.changed = False
         if checkpoint:
             self._restore(_decoder.decode(checkpoint))
@@ -102,12 +104,17 @@ class OpenWork:
         self.effects = {(e.entity, e.command_id): e for e in checkpoint.effects}
         self.timers = {(t.entity, t.name): t for t in checkpoint.timers}
         self.parked = list(checkpoint.parked)
+        self.relayed = checkpoint.relayed
 
     def checkpoint(self) -> bytes:
         sends = tuple(send for queue in self.sends.values() for send in queue)
-        return encode(
-            Checkpoint(self.seq, sends, tuple(self.effects.values()), tuple(self.timers.values()), tuple(self.parked))
-        )
+        effects, timers, parked = tuple(self.effects.values()), tuple(self.timers.values()), tuple(self.parked)
+        return encode(Checkpoint(self.seq, sends, effects, timers, parked, self.relayed))
+
+    def relayed_to(self, seq: int) -> None:
+        """The events of all records up to this one are in the event log."""
+        self.relayed = seq
+        self.changed = True
 
     def note(self, record: Record, body: Body) -> Opened:
         """Takes in what a committed record opens and what it closes."""

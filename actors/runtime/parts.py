@@ -14,6 +14,7 @@ from actors.runtime.wire import Envelope, Result
 if TYPE_CHECKING:
     from actors.runtime.committer import Committer
     from actors.runtime.entity import Work
+    from actors.runtime.relay import Relay
     from actors.runtime.shard import Shard
 
 
@@ -50,7 +51,10 @@ class ReadingLease(Protocol):
 
 @dataclass
 class Parts:
-    """One per host; `opened` starts what a committed record asks for, `follow` waits for another entity."""
+    """One per host; `opened` starts what a committed record asks for, `follow` waits for another entity.
+
+    `relay`: None where the journal itself is the event log.
+    """
 
     limits: Limits
     journal: Journal
@@ -63,3 +67,4 @@ class Parts:
     opened: Callable[["Shard", Opened], None]
     follow: Callable[["Work", tuple[str, str], Result], None]
     route: Callable[[Envelope, Done], None]
+    relay: "Relay | None" = None

@@ -1,10 +1,10 @@
 """What the runtime touches comes through here, so that a simulation can stand in for all of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from actors.decision import Message
-from actors.runtime.wire import Envelope, Result
+from actors.runtime.wire import Envelope, Record, Result
 
 
 class Answer(NamedTuple):
@@ -122,3 +122,16 @@ class Way(Protocol):
     async def refresh(self) -> None:
         """Learns who has which shard."""
         ...
+
+
+class Publisher(Protocol):
+    """The way into the event log, for a host's relay."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Makes the events of these records known, those of an entity in order.
+
+        They are durable when this returns. When it raises nobody knows which of them are: publish them again.
+        """
+        ...
+
+    async def close(self) -> None: ...

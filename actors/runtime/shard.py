@@ -268,6 +268,8 @@ class Shard:
             self.showing.answer(work, Status.OK, reply, record.version)
         self.showing.changed(entity)
         self.parts.opened(self, opened)
+        if self.parts.relay is not None:
+            self.parts.relay.committed(self, record)
 
     def _remember(self, key: tuple[str, str], what: tuple[bytes, bytes, int]) -> None:
         self._recent[key] = what

@@ -5,12 +5,14 @@ their order. Those of SQLite do, where only one transaction writes at a time; on
 """
 
 import asyncio
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from actors.decision import Message
 from actors.runtime.wire import encode
 from pipelines.log.base import Happened
+from pipelines.log.resting import LONGEST, Resting
 from pipelines.sql.words import BIG, LONG_BYTES, next_place, places_table
 
 # Other processes write into the same outbox: what they wrote is seen by looking.
@@ -74,6 +76,8 @@ class OutboxLog:
         self._engine = engine
         self._outbox = outbox
         self._look_every = look_every
+        there = engine.url.database
+        self._resting = Resting(Path(there) if engine.dialect.name == "sqlite" and there else None)
 
     async def read(self, after: int, limit: int) -> list[Happened]:
         """As `EventLog.read`. Raises what SQLAlchemy raises."""
@@ -113,7 +117,15 @@ class OutboxLog:
             left = until - asyncio.get_running_loop().time()
             if left <= 0:
                 return
+            await self._pause(min(left, LONGEST))
+
+    async def _pause(self, seconds: float) -> None:
+        """`look_every`; while nobody writes, `seconds`."""
+        until = asyncio.get_running_loop().time() + seconds
+        while (left := until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, self._look_every))
+            if not self._resting():
+                return
 
     def _grown(self, after: int) -> bool:
         return self._end() > after

@@ -3,10 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from actors.journal.base import Journal, Logged
-from actors.runtime.wire import Note, Record, body_of
+from actors.runtime.wire import Record
 from pipelines.log.base import Happened
+from pipelines.log.cloud_events import events_of
+from pipelines.log.resting import LONGEST, Resting
 
 KEPT = 20_000
 # Other processes write into the same journal: their records are seen by looking.
@@ -60,7 +63,7 @@ def _never() -> bool:
 class JournalLog:
     """Implements `EventLog`. `alone` says whether nobody else can write now: then the tail is all there is to look at.
 
-    `look_every`: how often, in seconds, others' records are looked for.
+    `look_every`: how often, in seconds, others' records are looked for; less often while the journal's `file` rests.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class JournalLog:
         tail: Tail | None = None,
         alone: Callable[[], bool] = _never,
         look_every: float = LOOK_EVERY,
+        file: Path | None = None,
     ) -> None:
+        self._resting = Resting(file)
         self._look_every = look_every
         self._journal = journal
         self._tail = tail or Tail()
@@ -91,7 +96,7 @@ class JournalLog:
                     self._tail.ends_at(after)
             if not found:
                 return []
-            events = [event for logged in found for event in _events(logged)]
+            events = [event for logged in found for event in events_of(logged.record, logged.position)]
             if events:
                 return events
             # Claims and answers without events: nobody's news, so look behind them.
@@ -102,19 +107,14 @@ class JournalLog:
         if self._tail.after(after, 1):
             return
         self._tail.grown.clear()
+        until = asyncio.get_running_loop().time() + min(seconds, LONGEST)
+        while not await self._grown(seconds if self._alone() else min(seconds, self._look_every)):
+            if not self._resting() or asyncio.get_running_loop().time() >= until:
+                return
+
+    async def _grown(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(seconds if self._alone() else min(seconds, self._look_every)):
-                await self._tail.grown.wait()
+            async with asyncio.timeout(seconds):
+                return await self._tail.grown.wait()
         except TimeoutError:
-            return
-
-
-def _events(logged: Logged) -> list[Happened]:
-    record = logged.record
-    body = body_of(record)
-    if body.note is not Note.DECISION or not body.events:
-        return []
-    return [
-        Happened(logged.position, record.kind, record.entity, record.version, index, body.at, event)
-        for index, event in enumerate(body.events)
-    ]
+            return False

@@ -18,10 +18,12 @@ from serve.audit.flows import Flows
 from serve.audit.money import Account, Paying, accounts, check_money
 from serve.audit.orders import Contacts, Listed, Mailed, Slots
 from serve.audit.owed import Owed
+from serve.audit.parcels import check_parcels
 from serve.audit.replayed import Replayed
 from serve.audit.shards import check_shards
 from serve.audit.sources import Beside, Sources, opened
 from serve.audit.stock import Availability, Bought, check_missing, check_stock
+from serve.audit.transactions import Transacted
 
 T = TypeVar("T")
 Tell = Callable[[int, int], None]
@@ -79,15 +81,20 @@ class _Audit:
         listed = Listed(sources.orders, self._flows, findings)
         mailed = Mailed(sources.notifications, self._flows, findings)
         contacts = Contacts(sources.orders, sources.opened_at, findings)
+        transacted = Transacted(sources.payments, self._flows, findings)
         for paying in self._paying(entities):
             if paying.order is not None and paying.order.readable:
                 self._bought.add(paying.order)
                 for each in (listed, mailed, contacts, self._slots):
                     each.check(paying.order)
+                check_parcels(paying.order, findings)
+            if paying.session is not None and paying.session.readable:
+                transacted.check(paying.session)
             if all(one is None or one.readable for one in (paying.order, paying.session)):
                 check_money(paying, self._flows, findings)
         listed.end()
         mailed.end()
+        transacted.end()
         self._slots.end(self._placing)
 
     def _paying(self, entities: Entities) -> Iterator[Paying]:

@@ -14,6 +14,8 @@ from serve.audit.stock import RUNNING
 from serve.notifications.tables import MAILS
 from serve.orders.store import contacts, listed
 
+_LISTED = ("owner", "time", "status", "total", "currency", "payment status")
+
 
 class Listed:
     """The list of orders beside the orders, in order of id."""
@@ -31,12 +33,12 @@ class Listed:
         if not events or not all(self._flows.handled(list_orders.NAME, seen) for seen in events):
             return
         state: order.OrderState = one.state
-        wanted = (state.owner, state.opened_at, state.status, state.total, state.currency)
+        wanted = (state.owner, state.opened_at, state.status, state.total, state.currency, state.payment_status)
         if row is None:
             self._findings.broken(f"Order {one.id} is not in the list of orders.")
             return
-        shown = (row.owner, row.placed_at, row.status, row.total, row.currency)
-        for name, there, expected in zip(("owner", "time", "status", "total", "currency"), shown, wanted, strict=True):
+        shown = (row.owner, row.placed_at, row.status, row.total, row.currency, row.payment_status)
+        for name, there, expected in zip(_LISTED, shown, wanted, strict=True):
             if there != expected:
                 self._findings.broken(f"The list of orders has the {name} {there!r} of order {one.id}: {expected!r}.")
 

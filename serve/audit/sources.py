@@ -29,6 +29,7 @@ class Sources(NamedTuple):
     orders: Connection | None
     notifications: Connection | None
     catalog: Connection | None
+    payments: Connection | None
     began: int
     journal: Connection
     gateway: Connection | None
@@ -52,10 +53,11 @@ def opened(folder: Path) -> Iterator[Sources]:
         opened_at = now_ms()
         # One after the other: each is at most as new as what it follows from.
         flows, orders = snapshot("flows"), snapshot("orders")
-        notifications, catalog = snapshot("notifications"), snapshot("catalog")
+        notifications, catalog, payments = snapshot("notifications"), snapshot("catalog"), snapshot("payments")
         began = now_ms()
         journal = stack.enter_context(_snapshot(folder / "journal.db"))
-        yield Sources(opened_at, flows, orders, notifications, catalog, began, journal, snapshot("gateway"))
+        read_models = (flows, orders, notifications, catalog, payments)
+        yield Sources(opened_at, *read_models, began, journal, snapshot("gateway"))
 
 
 @contextmanager

@@ -49,7 +49,7 @@ _UNITS = (
 
 LISTED: Select[Any] = select(
     products.c.sku.label("key"),
-    *products.c["slug", "name", "category", "price", "price_to", "image", "created_at"],
+    *products.c["slug", "name", "category", "price", "price_max", "image", "created_at"],
     products.c.variant_sku.label("sku"),
     products.c.variant_count.label("variants"),
     _UNITS.label("available"),

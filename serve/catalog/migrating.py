@@ -30,6 +30,9 @@ def migrate(engine: Engine, now: int) -> None:
 
 def add_columns(connection: Connection) -> None:
     there = {column["name"] for column in inspect(connection).get_columns("products")}
+    if "price_to" in there:
+        connection.exec_driver_sql("ALTER TABLE products RENAME COLUMN price_to TO price_max")
+        there.add("price_max")
     for column in products.columns:
         if column.name not in there:
             kind = column.type.compile(connection.dialect)
@@ -92,7 +95,7 @@ def listed_values(product: Product) -> dict[str, Any]:
     prices = [variant.price for variant in product.shown]
     return {
         "price": min(prices),
-        "price_to": max(prices),
+        "price_max": max(prices),
         "variant_sku": product.shown[0].sku,
         "variant_count": len(product.variants),
         "for_sale": int(product.for_sale),

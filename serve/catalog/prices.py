@@ -1,10 +1,14 @@
-"""Prices for the carts, from memory: the catalogue's events keep them; a write of this process shows at once."""
+"""Prices for the carts, from memory: the catalogue's events keep them.
+
+A write of this process shows at once, unless its events first go to Kafka and back.
+"""
 
 import asyncio
 from collections.abc import Iterable
 
 from actors.pricing import Price
 from pipelines.keep_prices import KeptPrices
+from pipelines.log.base import EventLog
 from serve.catalog.service import Catalog
 
 _BATCH = 500
@@ -16,9 +20,11 @@ class Prices:
     A SKU that no event told of yet is asked for in the catalogue itself, each time, since anyone can make one up.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, events: EventLog | None = None) -> None:
+        """`events`: what the catalogue told, if that is not read from its outbox; its owner's to close."""
         self._catalog = catalog
-        self._kept = KeptPrices(catalog.outbox_log())
+        self._kept = KeptPrices(events or catalog.outbox_log())
+        self._own_writes_show = events is None
         self._generation: object = None
         self._catching_up = asyncio.Lock()
 
@@ -32,7 +38,7 @@ class Prices:
 
     async def prices(self, skus: Iterable[str]) -> dict[str, Price | None]:
         """The price of each SKU, also of one that is gone from sale; None for one that never existed."""
-        if self._generation is not self._catalog.generation:
+        if self._own_writes_show and self._generation is not self._catalog.generation:
             await self._catch_up()
         found = {sku: self._kept.get(sku) for sku in skus}
         missing = [sku for sku, price in found.items() if price is None]

@@ -51,7 +51,7 @@ class Product(Struct, frozen=True, kw_only=True):
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """A product in a list: `price` and `price_to` of the variants for sale, `available` units of all of them."""
+    """A product in a list: `price` and `price_max` of the variants for sale, `available` units of all of them."""
 
     key: str
     slug: str
@@ -59,7 +59,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     category: str
     sku: str
     price: int
-    price_to: int
+    price_max: int
     variants: int
     image: str | None
     created_at: int

@@ -121,7 +121,7 @@ class CategoryTree(Struct, frozen=True):
 class ProductSummary(Struct, frozen=True, kw_only=True):
     """A product in a list. `sku` is its first variant for sale, `variants` how many it has.
 
-    Prices go from `price` to `price_to`. `available`: units left of all of them, null while that is not known.
+    Prices go from `price` to `price_max`. `available`: units left of all of them, null while that is not known.
     """
 
     sku: str
@@ -129,7 +129,7 @@ class ProductSummary(Struct, frozen=True, kw_only=True):
     name: str
     category: str
     price: int
-    price_to: int
+    price_max: int
     currency: str
     image: str | None
     available: int | None
@@ -164,7 +164,7 @@ class VariantBody(Struct, frozen=True, kw_only=True):
 class ProductBody(Struct, frozen=True, kw_only=True):
     """Everything that a product's page shows. `trail` leads from the root to its category.
 
-    `key` is the product's name among staff, `sku` its first variant for sale. Prices go from `price` to `price_to`;
+    `key` is the product's name among staff, `sku` its first variant for sale. Prices go from `price` to `price_max`;
     `available` counts all variants. `status` is gone, too, when all variants are.
     """
 
@@ -176,7 +176,7 @@ class ProductBody(Struct, frozen=True, kw_only=True):
     category: str
     trail: list[CategoryName]
     price: int
-    price_to: int
+    price_max: int
     currency: str
     tax_class: str
     status: Status

@@ -36,7 +36,7 @@ products = Table(
     Column("id", String(36)),
     Column("attributes", JSON),
     Column("related", JSON),
-    Column("price_to", BigInteger),
+    Column("price_max", BigInteger),
     Column("variant_sku", String(64)),
     Column("variant_count", Integer),
     Column("for_sale", Integer),

@@ -13,6 +13,7 @@ from serve.cli import (
     search,
     serving,
     settings,
+    setup,
     simulating,
     staff,
     touring,
@@ -23,7 +24,9 @@ app.command()(running.run)
 app.command()(serving.serve)
 app.command()(running.stop)
 app.command()(settings.settings)
+app.command()(setup.setup)
 app.command()(describing.openapi)
+app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command()(simulating.simulate)

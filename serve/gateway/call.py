@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, NamedTuple, cast
 
 from serve.gateway.browsers import Browsers
+from serve.gateway.ended_sessions import NONE_ENDED, EndedSessions
 from serve.gateway.problems import Problem
 
 Scope = MutableMapping[str, Any]
@@ -18,6 +19,10 @@ Header = tuple[bytes, bytes]
 NO_STORE = (b"cache-control", b"no-store")
 MAX_BODY = 1_000_000
 BODY_SECONDS = 20.0
+LOOK_EVERY = 1.0
+"""Seconds between looks whether the session of a stream has ended."""
+LAST_SECONDS = 1.0
+_END = {"type": "http.response.body", "body": b""}
 
 
 class Bounds(NamedTuple):
@@ -50,6 +55,7 @@ class Call:
         "request_id",
         "scope",
         "send",
+        "session",
         "status",
         "tells_id",
     )
@@ -78,6 +84,7 @@ class Call:
         self.origin = origin
         self.length = length
         self.extra: list[Header] = []
+        self.session = ""
         self.status = 0
         self.complete = False
         self.received = 0
@@ -134,20 +141,28 @@ class Call:
             self.complete = True
 
 
-async def stream(call: Call, pieces: AsyncIterator[bytes]) -> None:
-    """Sends the pieces until they end or the caller goes away; then the source is closed."""
+async def stream(call: Call, pieces: AsyncIterator[bytes], ended: EndedSessions = NONE_ENDED) -> None:
+    """Sends the pieces until they end, the caller goes away or its session is among the `ended`; then the source is
+    closed."""
 
     async def send_pieces() -> None:
         async with aclosing(cast(Any, pieces)):
             async for piece in pieces:
                 await call.send({"type": "http.response.body", "body": piece, "more_body": True})
-            await call.send({"type": "http.response.body", "body": b""})
+            await call.send(_END)
 
     async def until_gone() -> None:
         while (await call.receive())["type"] != "http.disconnect":
             pass
 
+    async def until_ended() -> None:
+        while call.session not in ended:  # noqa: ASYNC110 (it stands in another process's database)
+            await asyncio.sleep(LOOK_EVERY)
+
     tasks = {asyncio.create_task(send_pieces()), asyncio.create_task(until_gone())}
+    over = asyncio.create_task(until_ended()) if call.session else None
+    if over is not None:
+        tasks.add(over)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -156,3 +171,8 @@ async def stream(call: Call, pieces: AsyncIterator[bytes]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    if done == {over}:
+        # Whoever reads nothing any more is not waited for.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await call.send(_END)

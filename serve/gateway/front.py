@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
+from serve.gateway.ended_sessions import NONE_ENDED, EndedSessions
 from serve.gateway.health import Health
 from serve.gateway.lean import Request, Response, Route, Routes, json
 from serve.gateway.limiting import ADMIN, Limiting
@@ -74,6 +75,7 @@ class Front:
         behind_serve: bool = False,
         staff_log: StaffLog | None = None,
         elsewhere: Elsewhere = lambda _: None,
+        ended: EndedSessions = NONE_ENDED,
     ) -> None:
         """`ready` looks at the ports of the shop.
 
@@ -81,6 +83,7 @@ class Front:
         `behind_serve`: Ray Serve gives every request an id and every answer its X-Request-Id; it needs no second one.
         `staff_log`: where each write of a staff route is recorded, before and after it is carried out.
         `elsewhere`: the part of the shop that a path belongs to, if that part does not run in this process.
+        `ended`: the streams of these sessions end, too; what else they ask `tokens` refuses.
         """
         self._app = app
         self._tokens: Authenticates = tokens or NoTokens()
@@ -91,6 +94,7 @@ class Front:
         self._measured = measured
         self._title = title
         self._elsewhere = elsewhere
+        self._ended = ended
         self._staff_log = staff_log
         self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
@@ -216,6 +220,7 @@ class Front:
             request.principal = await self._counted(call, route.method, route.path, route.limit)
             if route.access != "anyone" and not request.principal.may(route.access):
                 raise _not_allowed(request.principal)
+            call.session = request.principal.session
         call.check_length()
         if values:
             request.params = route.convert_params(values)
@@ -326,7 +331,7 @@ class Front:
             await call.send({"type": "http.response.body", "body": response.body if body else b""})
             return
         await call.send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await stream(call, response.stream)
+        await stream(call, response.stream, self._ended)
 
 
 def _problem_response(problem: Problem, request_id: str) -> Response:

@@ -19,11 +19,11 @@ class MailErasure:
         self._clock = clock or SystemClock()
 
     async def erase(self, owner: str, orders: Sequence[str]) -> None:
-        """Deletes an owner's notices and preferences, and the files of mails to them and about these orders.
+        """Deletes an owner's notices and preferences, notices about these orders, and the files of mails of both.
 
         Raises BeingSent.
         """
-        await self._store.erase_owner(owner, self._clock.wall())
+        await self._store.erase_owner(owner, self._clock.wall(), orders)
         now = self._clock.wall()
         for mail in await self._store.mails_of(owner, orders):
             if mail.busy_until > now:

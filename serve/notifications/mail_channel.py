@@ -52,6 +52,10 @@ class AnswerLost(TimeoutError):
     """Whether the server took the mail is unknown: ask again later."""
 
 
+class Unrecorded(ConnectionError):
+    """The mail has its outcome, which could not be recorded: ask again. It is not sent again for that."""
+
+
 class MailChannel:
     """Implements `Channel`.
 
@@ -77,14 +81,18 @@ class MailChannel:
         self._interval = 1.0 / per_second
         self._next_at = 0.0
         self._owner = new_owner()
+        self._unrecorded: dict[str, Outcome] = {}
 
     async def deliver(self, message: Message) -> None:
         """Once for each event and template.
 
-        Raises BeingSent, AnswerLost or MailNotSent: ask again; after AnswerLost that sends it only once the intent has
-        ended. Raises GivenUp if two answers were lost, or the server has not taken it for a day.
+        Raises BeingSent, AnswerLost, Unrecorded or MailNotSent: ask again; after AnswerLost that sends it only once the
+        intent has ended. Raises GivenUp if two answers were lost, or the server has not taken it for a day.
         """
         message_id = self.message_id(message)
+        if (outcome := self._unrecorded.get(message_id)) is not None:
+            await self._end(message, message_id, outcome)
+            return
         now = self._clock.wall()
         row = NewMail(message_id, message.event_id, message.template, message.order_id, message.owner)
         ends_at = now + round(TAKE_OVER_SECONDS * 1000)
@@ -105,7 +113,9 @@ class MailChannel:
 
     async def give_up(self, message: Message) -> None:
         """Whoever is next may send it, if nobody is sending it now."""
-        await self._store.free(self.message_id(message), self._clock.wall())
+        message_id = self.message_id(message)
+        self._unrecorded.pop(message_id, None)
+        await self._store.free(message_id, self._clock.wall())
 
     def message_id(self, message: Message) -> str:
         """The same for the same event and template, for ever."""
@@ -149,7 +159,13 @@ class MailChannel:
             raise
 
     async def _end(self, message: Message, message_id: str, outcome: Outcome) -> None:
-        await self._store.end(message_id, self._owner, outcome, self._clock.wall())
+        # Known here before it stands there: while the database is away, nothing that was sent is sent again.
+        self._unrecorded[message_id] = outcome
+        try:
+            await self._store.end(message_id, self._owner, outcome, self._clock.wall())
+        except Exception as error:
+            raise Unrecorded(f"{message.template} of {message.event_id}: {type(error).__name__}") from error
+        del self._unrecorded[message_id]
         ENDED.labels(message.template, outcome).inc()
 
     async def _pace(self) -> None:

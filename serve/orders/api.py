@@ -224,7 +224,7 @@ def _add_changes(routes: Routes, orders: Orders) -> None:
         summary="No mailed link opens the order any more",
         access="shopper",
         answers={204: None},
-        problems=("not_found",),
+        problems=("not_found", "order_adopted"),
     )
     async def revoke(request: Request) -> Response:
         await orders.revoke_access(request.principal, request.params["id"])
@@ -237,7 +237,7 @@ def _add_changes(routes: Routes, orders: Orders) -> None:
         access="shopper",
         headers={**KEY, **PREFER},
         answers={200: OrderBody, 202: OrderBody},
-        problems=("not_found", "too_late"),
+        problems=("not_found", "too_late", "order_adopted"),
     )
     async def cancel(request: Request) -> Response:
         wait = not request.prefers("respond-async")
@@ -250,7 +250,10 @@ def _add_changes(routes: Routes, orders: Orders) -> None:
         body=Payment,
         headers={**KEY, **PREFER},
         answers={200: OrderBody, 202: OrderBody},
-        problems=("not_found", "not_awaiting_payment", "method_not_allowed_for_order", "too_many_attempts"),
+        problems=(
+            *("not_found", "not_awaiting_payment", "method_not_allowed_for_order", "too_many_attempts"),
+            "order_adopted",
+        ),
         example={"method": "card", "reference": "pm_card_visa"},
     )
     async def pay_again(request: Request) -> Response:

@@ -9,6 +9,7 @@ from serve.gateway.problems import Problem, declare, invalid, refused
 from serve.orders.schemas import Payment
 
 declare("too_many_orders", 409, "Too many orders wait to be paid")
+declare("order_adopted", 409, "The order is an account's by now")
 declare("out_of_stock", 409, "Not enough in stock")
 declare("email_needed", 422, "An email address is needed")
 declare("no_receipt", 409, "There is no receipt yet")

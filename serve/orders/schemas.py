@@ -94,11 +94,16 @@ class CarrierEvent(msgspec.Struct, frozen=True):
 
 
 class RefundLine(msgspec.Struct, frozen=True):
-    """Units paid back; with `restock` they are put back in stock."""
+    """Units paid back; with `restock` they are put back in stock.
+
+    `shipped`: whether they had left; if no line of a SKU says so, as many as can be of those put back had not, and of
+    the others had. What has not left is not shipped any more.
+    """
 
     sku: Sku
     quantity: Units
     restock: bool = True
+    shipped: bool | None = None
 
 
 class RefundOrder(msgspec.Struct, frozen=True):
@@ -119,6 +124,14 @@ class RefundOrder(msgspec.Struct, frozen=True):
         for line in self.lines:
             if line.restock is restock:
                 found[line.sku] = found.get(line.sku, 0) + line.quantity
+        return found
+
+    def shipped(self) -> dict[str, int]:
+        """By SKU: those that are said to have left; without SKUs of which no line says it."""
+        found: dict[str, int] = {}
+        for line in self.lines if isinstance(self.lines, list) else ():
+            if line.shipped is not None:
+                found[line.sku] = found.get(line.sku, 0) + line.quantity * line.shipped
         return found
 
 

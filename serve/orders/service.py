@@ -242,7 +242,7 @@ class Orders:
 
     async def revoke_access(self, principal: Principal, order_id: str) -> None:
         """No link opens the order any more; for its owner and the staff."""
-        await self.view(principal, order_id)
+        await self._to_change(principal, order_id)
         await self._store.revoke_access(order_id)
 
     async def mine(self, principal: Principal, query: OrdersQuery) -> OrderPage:
@@ -283,10 +283,17 @@ class Orders:
 
     # Changing
 
+    async def _to_change(self, principal: Principal, order_id: str) -> OrderView:
+        """Raises Problem order_adopted for the guest whose order it was: such a token looks, as a mailed link does."""
+        view, _ = await self.view(principal, order_id)
+        if not principal.is_staff and owner_of(principal) != view.owner:
+            raise Problem("order_adopted", "The order is an account's now, and only its owner changes it: log in.")
+        return view
+
     async def cancel(self, principal: Principal, order_id: str, key: Key, *, wait: bool) -> Outcome:
         """Settled once it is cancelled; not yet while it has to be found out whether money moved."""
-        view, _ = await self.view(principal, order_id)
-        by: Literal["customer", "staff"] = "customer" if owner_of(principal) in (view.owner, view.guest) else "staff"
+        view = await self._to_change(principal, order_id)
+        by: Literal["customer", "staff"] = "customer" if owner_of(principal) == view.owner else "staff"
         return await self._tell(order_id, Cancel(by), key, wait=wait)
 
     async def pay_again(
@@ -294,7 +301,7 @@ class Orders:
     ) -> Outcome:
         """Tries another method of payment."""
         check_payment(payment)
-        await self.view(principal, order_id)
+        await self._to_change(principal, order_id)
         return await self._tell(order_id, PayAgain(payment.method, payment.reference), key, wait=wait)
 
     async def carry_out(self, order_id: str, command: COMMANDS, key: Key) -> OrderBody:
@@ -318,7 +325,7 @@ class Orders:
         """A repeat under the same key is the same refund."""
         refund_id = (key.command_id() or secrets.token_hex(16))[:16]
         back, discarded = wanted.units(restock=True), wanted.units(restock=False)
-        command = Refund(refund_id, wanted.amount, back, wanted.reason, discarded)
+        command = Refund(refund_id, wanted.amount, back, wanted.reason, discarded, wanted.shipped())
         return await self.carry_out(order_id, command, key)
 
     async def _told_order(self, order_id: str, command: COMMANDS, key: Key) -> tuple[OrderView, int]:

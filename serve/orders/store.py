@@ -171,7 +171,7 @@ class OrderStore:
         await self._writes.run(lambda connection: connection.execute(statement).rowcount)
 
     async def erase_contacts(self, owner: str) -> int:
-        """Forgets names, addresses and the like of all of an owner's orders; answers how many."""
+        """Forgets names, addresses and the like of all orders of an owner; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
         return await self._writes.run(lambda c: c.execute(statement.values(_NOTHING)).rowcount)
 

@@ -5,6 +5,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from actors.order import OrderView
 from actors.payment import GatewayNotified, PaymentView
 from actors.runtime.ports import Entities
 from serve.gateway import clock
@@ -50,13 +51,20 @@ class Payments:
         await self._entities.ask("payment", session, GatewayNotified())
 
     async def show(self, principal: Principal, session: str, at_least: int = 0) -> PaymentBody:
-        """For its owner and for staff; for everyone else there is no such payment."""
+        """For staff, the owner of its order, and who checked out; for everyone else there is no such payment."""
         answer = await self._entities.read("payment", session, at_least=at_least)
         view = answer.reply
-        if not isinstance(view, PaymentView) or answer.version == 0 or not _may_see(principal, view):
+        if not isinstance(view, PaymentView) or answer.version == 0 or not await self._may_see(principal, view):
             raise Problem("not_found", "There is no such payment.")
         return body(view, answer.version)
 
-
-def _may_see(principal: Principal, view: PaymentView) -> bool:
-    return principal.is_staff or (principal.kind != "anonymous" and view.owner == principal.key)
+    async def _may_see(self, principal: Principal, view: PaymentView) -> bool:
+        if principal.is_staff:
+            return True
+        if principal.kind == "anonymous":
+            return False
+        if principal.key == view.owner:
+            return True
+        # The session knows who checked out. Whose a guest's order is since then, the order knows.
+        order = (await self._entities.read("order", view.id)).reply
+        return isinstance(order, OrderView) and order.owner == principal.key

@@ -92,7 +92,7 @@ class Walk:
 
     def _confirm(self) -> str:
         file, token = self._wait(self._link, MAIL_SECONDS, "no mail with a link came")
-        self._ask("POST", CONFIRM.format(token=token), keyed=True)
+        self._ask("POST", CONFIRM.format(token=token), keyed=True, json={"password": self._password})
         return f"the link of {file}"
 
     def _link(self) -> tuple[str, str] | None:

@@ -8,9 +8,10 @@ from serve.gateway.access import command
 from serve.gateway.problems import Problem, declare
 from serve.gateway.rate_limits import Limit
 from serve.users.accounts import Accounts
-from serve.users.callers import User, problems_of
+from serve.users.callers import Caller, User, problems_of
 from serve.users.schemas import (
     ActivityPage,
+    Confirmation,
     Deletion,
     EmailChange,
     ExportBody,
@@ -32,6 +33,7 @@ declare("bad_cursor", 400, "The cursor is not of this list")
 Command = Annotated[tuple[str | None, bytes], Depends(command)]
 Key = Annotated[str | None, Header(alias="Idempotency-Key")]
 OfDeletion = Annotated[Deletion | None, Body(examples=[{"password": "three wet umbrellas"}])]
+OfConfirmation = Annotated[Confirmation | None, Body(examples=[{"password": "three wet umbrellas"}])]
 Token = Annotated[str, Path(max_length=200, description="From the mailed link.")]
 
 
@@ -84,18 +86,22 @@ def _add_email(routes: APIRouter, accounts: Accounts) -> None:
         "/api/users/email-confirmations/{token}",
         status_code=204,
         summary="Confirm an address by the mailed link",
-        description="Also a new address of an account, which changes by this.",
-        responses=problems_of(_409="`email_taken`", _410="`link_unusable`"),
+        description="Also a new address of an account, which changes by this. The link shows whose the mailbox is; "
+        "that the account is theirs, too, is shown by its password, or by the token of a session of it.",
+        responses=problems_of(
+            _403="`wrong_credentials`, `password_needed`", _409="`email_taken`", _410="`link_unusable`"
+        ),
     )
-    async def confirm(token: Token, key: Command, _: Key = None) -> None:
-        await accounts.confirm_email(token, key[0])
+    async def confirm(token: Token, who: Caller, key: Command, body: OfConfirmation = None, _: Key = None) -> None:
+        password = None if body is None else body.password
+        await accounts.confirm_email(token, key[0], password=password, principal=who)
 
     @routes.patch(
         "/api/users/me/email",
         status_code=202,
         response_class=Response,
         summary="Change the email address",
-        description="A link is mailed to the new address. Once it is opened, the old one is told.",
+        description="A link is mailed to the new address, one a minute at most. Once it is opened, the old is told.",
         responses=problems_of(
             _401="`not_authenticated`", _403="`wrong_credentials`, `password_needed`", _409="`email_taken`"
         ),

@@ -1,18 +1,20 @@
 """Accounts: who someone is, and what belongs to them."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
 import uuid_utils
 
+from actors.runtime.ports import KeyReused
 from serve.gateway import clock
 from serve.gateway.passwords import Passwords, check_strength
-from serve.gateway.principals import STAFF_ROLES, Principal
+from serve.gateway.principals import ANONYMOUS, STAFF_ROLES, Principal
 from serve.gateway.problems import Problem, declare
 from serve.gateway.rate_limits import InProcessLimits, Limit, RateLimits
-from serve.users.accounts_store import LinkUsed
+from serve.users.accounts_store import LinkUsed, MailedLately
 from serve.users.activity import Activity
 from serve.users.addresses import AddressBook
 from serve.users.links import LinkRow, Purpose, new_link
@@ -180,7 +182,7 @@ class Accounts(People):
         await self._request(user.id, "confirm_email", user.email, self._confirmation_ms)
 
     async def change_email(self, principal: Principal, email: str, password: str | None) -> None:
-        """Has a link mailed to the new address; opening it changes the address.
+        """Has a link mailed to the new address, but not two a minute; opening it changes the address.
 
         Raises Problem `wrong_credentials`, `rate_limited`, `password_needed`, `email_taken` or `not_found`, Overloaded.
         """
@@ -191,12 +193,39 @@ class Accounts(People):
             return
         if await asyncio.to_thread(self._store.by_email, wanted) is not None:
             raise Problem("email_taken", "Use another address.")
-        await self._request(user.id, "change_email", wanted, self._confirmation_ms)
+        try:
+            await self._request(user.id, "change_email", wanted, self._confirmation_ms)
+        except MailedLately as lately:
+            seconds = str(math.ceil(lately.wait / 1000))
+            detail = f"A link went to another address a moment ago; the next can in {seconds} s."
+            raise Problem("rate_limited", detail, headers={"Retry-After": seconds}) from None
 
-    async def confirm_email(self, token: str, command_id: str | None = None) -> None:
-        """Opens a mailed link. Raises Problem `link_unusable`, or `email_taken`: by an account made since."""
+    async def confirm_email(
+        self,
+        token: str,
+        command_id: str | None = None,
+        *,
+        password: str | None = None,
+        principal: Principal = ANONYMOUS,
+    ) -> None:
+        """Opens a mailed link, for who has the account as well: by its password, or as `principal`.
+
+        Whoever made the account need not be who reads the mailbox. The link alone shows that the mailbox is somebody's;
+        what is the mailbox's would be given to a stranger by it.
+
+        Raises Problem `link_unusable`, `password_needed`, `wrong_credentials`, `rate_limited`, or `email_taken`: by an
+        account made since; Overloaded.
+        """
         link = await self._opened(token, ("confirm_email", "change_email"))
-        if _repeats(link, command_id):
+        repeats = _repeats(link, command_id)
+        user = await asyncio.to_thread(self._store.by_id, link.user_id or "")
+        if user is None or not (repeats or self._is_open(link)):
+            _unusable()
+        if password is not None:
+            await self._check_password(user, password, "The password is wrong.")
+        elif principal.kind != "user" or principal.id != user.id:
+            raise Problem("password_needed", "Give the account's password, or log in to it first.")
+        if repeats:
             return
         try:
             await asyncio.to_thread(self._store.confirm, link, command_id, self._now())
@@ -204,6 +233,12 @@ class Accounts(People):
             _unusable()
         except EmailTaken:
             raise Problem("email_taken", "Another account has this address by now.") from None
+
+    async def has_password(self, token: str) -> bool:
+        """Whether the account of a mailed link can be logged in to with one."""
+        link = await asyncio.to_thread(self._links.of_token, token)
+        user = None if link is None else await asyncio.to_thread(self._store.by_id, link.user_id or "")
+        return user is not None and user.password != ""
 
     # Resetting the password
 
@@ -216,13 +251,15 @@ class Accounts(People):
     async def reset(self, token: str, password: str, command_id: str | None = None) -> None:
         """Sets a new password by a mailed link, and ends all sessions.
 
-        Raises Problem `link_unusable` or `weak_password`, Overloaded.
+        A repetition with the same command id must bring the same password. Raises Problem `link_unusable`,
+        `weak_password` or `rate_limited`, Overloaded; KeyReused: it brought another one.
         """
         link = await self._opened(token, ("reset_password",))
-        if _repeats(link, command_id):
-            return
         user = await asyncio.to_thread(self._store.by_id, link.user_id or "")
-        if user is None or link.used_at is not None or link.expires_at <= self._now():
+        if user is not None and _repeats(link, command_id):
+            await self._check_repetition(user, password)
+            return
+        if user is None or not self._is_open(link):
             _unusable()
         check_strength(password, user.email, user.name)
         hashed = await self._passwords.hash(password)
@@ -246,6 +283,15 @@ class Accounts(People):
         if link is None or link.purpose not in purposes:
             _unusable()
         return link
+
+    def _is_open(self, link: LinkRow) -> bool:
+        return link.used_at is None and link.expires_at > self._now()
+
+    async def _check_repetition(self, user: User, password: str) -> None:
+        # Nothing that is quick to compute may be kept of a password, so it is compared with what was made of it.
+        await self._take(user.id)
+        if not await self._passwords.verify(password, user.password or None):
+            raise KeyReused
 
     async def _prove(self, principal: Principal, user: User, password: str | None) -> None:
         """The caller gave the password, or logged in a moment ago."""

@@ -36,6 +36,14 @@ class LinkUsed(Exception):
     """Somebody else used the link first, or it has just expired."""
 
 
+class MailedLately(Exception):
+    """`wait`: milliseconds until the account may have the next mail of this kind."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
 class AccountsStore:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
@@ -108,7 +116,7 @@ class AccountsStore:
 
     def _password_changed(self, connection: sa.Connection, user_id: str, session: str, now: int) -> None:
         # Whoever knew the old password may have asked for these.
-        links.drop(connection, user_id, "change_email", "reset_password")
+        links.drop(connection, user_id, now, "change_email", "reset_password")
         connection.execute(exchange_codes.delete().where(exchange_codes.c.user_id == user_id))
         others = sa.and_(sessions.c.user_id == user_id, sessions.c.id != session)
         sessions_store.end(connection, others, "password", now)
@@ -117,7 +125,10 @@ class AccountsStore:
 
     @transaction(again=True)
     def request(self, user_id: str | None, link: LinkRow) -> bool:
-        """Has a link mailed; false: one was a moment ago, or there is no such account. Both are as much work."""
+        """Has a link mailed; false: one was a moment ago, or there is no such account. Both are as much work.
+
+        Raises MailedLately: one was to another new address of the account.
+        """
         now = link.created_at
         event: Event = EmailConfirmationRequested(link.id, now)
         if link.purpose == "reset_password":
@@ -125,11 +136,13 @@ class AccountsStore:
         with self._writing.begin() as connection:
             user = _read(connection, user_id or "")
             lately = links.mailed_lately(connection, user_id or "", link)
-            if user is None or lately:
+            if lately is not None and lately.email != link.email:
+                raise MailedLately(lately.created_at + links.MAIL_EVERY - now)
+            if user is None or lately is not None:
                 _write_as_much(connection, now)
                 return False
             if link.purpose == "change_email":
-                links.drop(connection, user.id, "change_email")
+                links.drop(connection, user.id, now, "change_email")
             links.keep(connection, link)
             tell(connection, user.id, event, at=now)
         return True
@@ -148,7 +161,7 @@ class AccountsStore:
                 values["email"] = link.email
                 old = new_link(user.id, "email_changed", user.email, now, TOLD_WITHIN)
                 links.keep(connection, old)
-                links.drop(connection, user.id, "reset_password")
+                links.drop(connection, user.id, now, "reset_password")
                 events.append(EmailChanged(old.id, now))
             elif link.email != user.email:
                 raise LinkUsed  # the account has another address by now
@@ -169,13 +182,13 @@ class AccountsStore:
             values: dict[str, Any] = {"password": hashed}
             events: list[Event] = [PasswordChanged(True, now)]
             if user.confirmed_at is None:
-                # Who reads the mailbox is its owner. Whoever made the account need not have been: no way in is left.
-                values["confirmed_at"] = now
-                events.append(EmailConfirmed(now))
-                connection.execute(identities.delete().where(identities.c.user_id == user.id))
+                # Who reads the mailbox is its owner. Whoever made the account need not have been: nothing of theirs is
+                # left, no way in, and nowhere that the owner's orders could be sent.
+                values |= {"confirmed_at": now, "logged_in_at": None, "name": "", "phone": None}
+                gone = _clear(connection, user, now)
+                events = [*([UserProfileChanged(gone, now)] if gone else []), *events, EmailConfirmed(now)]
             connection.execute(users.update().where(users.c.id == user.id).values(values))
             self._password_changed(connection, user.id, "", now)
-            links.keep(connection, msgspec.structs.replace(link, used_at=now, used_by=command_id))
             tell(connection, user.id, *events, at=now)
 
     # Deleting
@@ -214,6 +227,20 @@ def _read(connection: sa.Connection, user_id: str) -> User | None:
     there = sa.select(users).where(users.c.id == user_id, users.c.deleted_at.is_(None))
     row = connection.execute(there.with_for_update()).first()
     return None if row is None else as_user(row)
+
+
+def _clear(connection: sa.Connection, user: User, now: int) -> tuple[str, ...]:
+    """Deletes what belongs to an account beside its row, and ends its sessions; answers the fields that were there."""
+    mine = {"addresses": addresses, "identities": identities}
+    gone = {name for name, table in mine.items() if _has_any(connection, table, user.id)}
+    connection.execute(addresses.delete().where(addresses.c.user_id == user.id))
+    sessions_store.forget(connection, user.id, now)
+    gone |= {name for name in ("name", "phone") if getattr(user, name)}
+    return tuple(sorted(gone))
+
+
+def _has_any(connection: sa.Connection, table: sa.Table, user_id: str) -> bool:
+    return connection.execute(sa.select(table.c.user_id).where(table.c.user_id == user_id).limit(1)).first() is not None
 
 
 def _write_as_much(connection: sa.Connection, now: int) -> None:

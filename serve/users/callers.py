@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from serve.gateway.access import user
+from serve.gateway.access import anyone, user
 from serve.gateway.principals import Principal
 from serve.gateway.problems import MEDIA_TYPE
 from serve.users.devices import Arrival
@@ -16,6 +16,7 @@ def _arrival(request: Request) -> Arrival:
 
 
 Arriving = Annotated[Arrival, Depends(_arrival)]
+Caller = Annotated[Principal, Depends(anyone)]
 User = Annotated[Principal, Depends(user)]
 
 

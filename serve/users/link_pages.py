@@ -27,6 +27,7 @@ TITLES: dict[Purpose, str] = {
     "change_email": "Confirm your new address",
     "reset_password": "Set a new password",
 }
+LOG_IN_FIRST = "This account has no password. Log in to it in the shop, and confirm the address there."
 UNUSABLE = "This link was used, has expired, or never was one. Ask for a new one in the shop."
 
 Token = Annotated[str, Path(max_length=200)]
@@ -53,7 +54,11 @@ def link_pages(accounts: Accounts, links: LinksStore) -> APIRouter:
     @routes.get("/{token}")
     async def show(token: Token) -> HTMLResponse:
         purpose = await purpose_of(token)
-        return page(404, title="No such link", text=UNUSABLE) if purpose is None else ask(purpose)
+        if purpose is None:
+            return page(404, title="No such link", text=UNUSABLE)
+        if purpose != "reset_password" and not await accounts.has_password(token):
+            return page(title=TITLES[purpose], text=LOG_IN_FIRST)
+        return ask(purpose)
 
     @routes.post("/{token}")
     async def follow(token: Token, request: Request) -> HTMLResponse:
@@ -64,7 +69,7 @@ def link_pages(accounts: Accounts, links: LinksStore) -> APIRouter:
             if purpose == "reset_password":
                 await accounts.reset(token, await _password(request))
                 return page(title="Your password is set", text="You are logged out everywhere; log in with it.")
-            await accounts.confirm_email(token)
+            await accounts.confirm_email(token, password=await _password(request) or None)
             return page(title="Your address is confirmed", text="You can close this page.")
         except Problem as problem:
             if problem.code == "link_unusable":

@@ -71,16 +71,21 @@ def keep(connection: sa.Connection, link: LinkRow) -> None:
     connection.execute(links.insert().values(msgspec.structs.asdict(link)))
 
 
-def mailed_lately(connection: sa.Connection, user_id: str, link: LinkRow) -> bool:
-    """Whether one like it went to the same address a moment ago."""
-    like_it = sa.and_(links.c.user_id == user_id, links.c.purpose == link.purpose, links.c.email == link.email)
-    lately = sa.select(links.c.id).where(like_it, links.c.created_at > link.created_at - MAIL_EVERY)
-    return connection.execute(lately.limit(1)).first() is not None
+def mailed_lately(connection: sa.Connection, user_id: str, link: LinkRow) -> LinkRow | None:
+    """The one like it that went out a moment ago, if there was one: to whichever address, of an account's that is to
+    change; else to the same."""
+    like_it = sa.and_(links.c.user_id == user_id, links.c.purpose == link.purpose)
+    if link.purpose != "change_email":
+        like_it = sa.and_(like_it, links.c.email == link.email)
+    lately = sa.select(links).where(like_it, links.c.created_at > link.created_at - MAIL_EVERY)
+    row = connection.execute(lately.order_by(links.c.created_at.desc()).limit(1)).first()
+    return None if row is None else LinkRow(**row._mapping)
 
 
-def drop(connection: sa.Connection, user_id: str, *purposes: Purpose) -> None:
-    """They open nothing any more."""
-    connection.execute(links.delete().where(links.c.user_id == user_id, links.c.purpose.in_(purposes)))
+def drop(connection: sa.Connection, user_id: str, now: int, *purposes: Purpose) -> None:
+    """They open nothing any more. The rows stay: that they were mailed still counts."""
+    pending = sa.and_(links.c.user_id == user_id, links.c.purpose.in_(purposes), links.c.used_at.is_(None))
+    connection.execute(links.update().where(pending, links.c.expires_at > now).values(expires_at=now))
 
 
 def use(connection: sa.Connection, link: LinkRow, command_id: str | None, now: int) -> bool:

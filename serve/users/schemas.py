@@ -129,6 +129,12 @@ class Deletion(_In):
     password: Password | None = None
 
 
+class Confirmation(_In):
+    """The password of the account; it may be left out by who is logged in to it."""
+
+    password: Password | None = None
+
+
 class ResetRequest(_In):
     email: EmailStr = Field(examples=["ada@example.com"])
 

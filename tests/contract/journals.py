@@ -5,7 +5,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from actors.journal.base import Journal
+from actors.journal.mongo import MongoJournal
 from actors.journal.sql import SqlJournal
+from tests.contract.own_databases import mongo_database
 from tests.simulation.database import Database
 from tests.simulation.journal import SimulatedJournal
 from tests.unit.doubles import FakeClock, MemoryJournal
@@ -43,4 +45,21 @@ ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Two]]] = {
     "sqlite": sqlite,
     "simulated": simulated,
     "in memory": in_memory,
+}
+
+
+@asynccontextmanager
+async def mongo(_: Path) -> AsyncIterator[Two]:
+    with mongo_database() as url:
+        one, two = MongoJournal(url), MongoJournal(url)
+        await one.setup()
+        await two.setup()
+        yield one, two
+        await one.close()
+        await two.close()
+
+
+# These need a server.
+SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Two]]] = {
+    "mongo": mongo,
 }

@@ -1,15 +1,15 @@
-"""What every engine of product search must do, run against each adapter of the port.
+"""What every engine of product search must do, run against each adapter of the port."""
 
-The adapter for Elasticsearch comes with its server; it has to pass the same.
-"""
-
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
 from pipelines.events.catalog import ProductFacts
-from pipelines.index_products import Change, ProductIndex, ProductIndexes
+from pipelines.index_products import Change, NotesStock, ProductIndex, ProductIndexes
+from pipelines.projection import Versioned
 from serve.catalog.search import generations
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import (
@@ -23,19 +23,32 @@ from serve.catalog.search.base import (
     ValueCount,
     Wanted,
 )
+from serve.catalog.search.elastic import ElasticSearch
+from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.elastic_indexes import ElasticIndexes, Names, ask_for_rebuild
+from serve.catalog.search.elastic_stock import ElasticStock
 from serve.catalog.search.embedded import EmbeddedSearch
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.synonyms import Synonyms
 from tests.contract.relevance import QUERIES
+from tests.servers import address
 from tests.unit.searching import demo, product, variant
 
 
 class Engine:
     """Both halves of an adapter. `search` sees at once what was written."""
 
-    def __init__(self, search: ProductSearch, indexes: ProductIndexes) -> None:
+    def __init__(
+        self,
+        search: ProductSearch,
+        indexes: ProductIndexes,
+        ask_for_rebuild: Callable[[], Awaitable[None]],
+        stock: NotesStock | None = None,
+    ) -> None:
         self.search = search
         self.indexes = indexes
+        self.ask_for_rebuild = ask_for_rebuild
+        self._stock = stock
         self._index: ProductIndex | None = None
         self._position = 0
 
@@ -48,12 +61,16 @@ class Engine:
     async def have(self, *products: ProductFacts, in_stock: Sequence[str] = ()) -> None:
         """These are found from now on."""
         self._position += 1
-        changes = [Change(one.id, one, frozenset(in_stock)) for one in products]
-        await (await self.index()).write(changes, self._position)
+        index = await self.index()
+        if self._stock is not None:
+            skus = [variant.sku for one in products for variant in one.variants]
+            await self._stock.note_stock({sku: Versioned(self._position, int(sku in in_stock)) for sku in skus})
+        changes = [Change(one.id, one, frozenset(in_stock), self._position) for one in products]
+        await index.write(changes, self._position)
 
     async def lose(self, *ids: str) -> None:
         self._position += 1
-        await (await self.index()).write([Change(id, None) for id in ids], self._position)
+        await (await self.index()).write([Change(id, None, version=self._position) for id in ids], self._position)
 
     async def names(self, text: str, **asked: object) -> list[str]:
         """The ids of what is found."""
@@ -65,16 +82,43 @@ class Engine:
             await self._index.close()
 
 
-@pytest.fixture(params=["tantivy"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+@asynccontextmanager
+async def tantivy(folder: Path) -> AsyncIterator[Engine]:
     analysis = Analysis("en")
-    indexes = Generations(tmp_path / "search", analysis)
-    search = EmbeddedSearch(tmp_path / "search", analysis, Synonyms(None, analysis), seconds=20, look_every=0)
-    made = Engine(search, indexes)
+    indexes = Generations(folder, analysis)
+    search = EmbeddedSearch(folder, analysis, Synonyms(None, analysis), seconds=20, look_every=0)
+
+    async def ask() -> None:
+        generations.ask_for_rebuild(folder)
+
+    made = Engine(search, indexes, ask)
     yield made
     await search.close()
     await made.close()
     await indexes.close()
+
+
+@asynccontextmanager
+async def elasticsearch(url: str) -> AsyncIterator[Engine]:
+    analysis, names = Analysis("en"), Names("en", f"test-{token_hex(6)}")
+    client = client_of(url)
+    indexes = ElasticIndexes(client, names, analysis)
+    search = ElasticSearch(url, analysis, Synonyms(None, analysis), names, seconds=20)
+    try:
+        yield Engine(search, indexes, lambda: ask_for_rebuild(client, names), ElasticStock(client, names))
+    finally:
+        await search.close()
+        for name in await client.indices.get(index=f"{names.prefix}-*"):
+            await client.indices.delete(index=name)
+        await client.options(ignore_status=404).indices.delete_index_template(name=f"{names.prefix}-products")
+        await client.close()
+
+
+@pytest.fixture(params=["tantivy", pytest.param("elasticsearch", marks=pytest.mark.servers)])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    making = tantivy(tmp_path / "search") if request.param == "tantivy" else elasticsearch(address("ELASTICSEARCH"))
+    async with making as made:
+        yield made
 
 
 # What is found, and in which order
@@ -401,10 +445,10 @@ async def test_a_new_index_answers_only_when_it_takes_the_place(engine: Engine) 
     await again.close()
 
 
-async def test_a_rebuild_is_wanted_until_it_is_done(engine: Engine, tmp_path: Path) -> None:
+async def test_a_rebuild_is_wanted_until_it_is_done(engine: Engine) -> None:
     await engine.have(product("old", "Kettle"))
     assert not await engine.indexes.rebuild_wanted()
-    generations.ask_for_rebuild(tmp_path / "search")
+    await engine.ask_for_rebuild()
     assert await engine.indexes.rebuild_wanted()
     given_up = await engine.indexes.begin()
     await given_up.close()

@@ -185,6 +185,17 @@ async def test_of_the_replicas_process(shop: RunningShop, say: Say) -> None:
     assert [process.pid for process in shop.replicas()] != [replica.pid]
 
 
+def test_of_the_process_that_sends_mails(shop: RunningShop) -> None:
+    """Nobody tells the one that Ray puts in its place to begin."""
+    goods = _goods(shop)
+    (mails,) = shop.titled("ray::MailsActor")
+    end(mails)
+    before = set(shop.settings.mails.glob("*.eml"))
+    with shop.client() as web:
+        assert Buyer(web).buy(goods.plenty[0])["status"] == "confirmed"
+    eventually(lambda: set(shop.settings.mails.glob("*.eml")) - before, SETTLE_SECONDS)
+
+
 def test_of_the_placements_process_and_then_of_the_replicas(shop: RunningShop) -> None:
     """Who comes new to a placement that has just come back learns from it where everything is."""
     for first in (shop.titled("ray::PlacementActor"), shop.replicas()):

@@ -19,7 +19,7 @@ from actors.runtime.in_process import InProcess
 from actors.runtime.kind import shard_of
 from actors.runtime.limits import Limits
 from actors.runtime.wire import Body, Note, SentMessage, body_of, encode
-from pipelines.log.sql import Tail
+from pipelines.log.sql import JournalLog
 from serve.audit.auditing import audit
 from serve.audit.findings import Findings
 from serve.hosting import Flows
@@ -59,8 +59,8 @@ class History:
         shop = InProcess(KINDS, journal, clock, SystemEntropy(), limits, runners)
         await shop.start("h")
         self.entities = shop.region
-        flows, mailing = Flows(self.settings, journal, Tail()), Mailing(self.settings, journal)
-        await flows.start(shop.region, lambda: False)
+        flows, mailing = Flows(self.settings), Mailing(self.settings, journal)
+        await flows.start(shop.region, JournalLog(journal))
         await mailing.start(shop.region)
         self.contacts = OrderStore(f"sqlite:///{self.folder / 'orders.db'}")
         try:

@@ -57,6 +57,10 @@ def _sells_more(event: Any) -> Any:
     return replace(event, quantity=9) if isinstance(event, stock.UnitsSold) and event.order_id == PAID else None
 
 
+def _parcel(event: Any, lines: dict[str, int]) -> Any:
+    return replace(event, lines=lines) if isinstance(event, order.ShipmentAdded) else None
+
+
 def _captures_more(event: Any) -> Any:
     return replace(event, amount=4_501) if isinstance(event, payment.PaymentCaptured) else None
 
@@ -230,6 +234,21 @@ STOCK_AND_ORDERS: list[tuple[str, Damage, str]] = [
         f"The list of orders has the status 'packed' of order {PAID}: 'confirmed'.",
     ),
     (
+        "an order listed with another payment status",
+        sql("orders", f"UPDATE orders SET payment_status = 'failed' WHERE id = '{PAID}'"),
+        f"The list of orders has the payment status 'failed' of order {PAID}: 'partially_refunded'.",
+    ),
+    (
+        "a parcel with more than was bought",
+        rewritten("order", CASH, lambda event: _parcel(event, {"MUG": 5})),
+        f"Parcel 1 of order {CASH} has 5 of MUG; 1 had yet to leave.",
+    ),
+    (
+        "a parcel with nothing in it",
+        rewritten("order", CASH, lambda event: _parcel(event, {})),
+        f"Order {CASH} is shipped with parcel 1, and 1 of MUG never left.",
+    ),
+    (
         "an order not listed",
         sql("orders", f"DELETE FROM orders WHERE id = '{SHORT}'"),
         f"Order {SHORT} is not in the list of orders.",
@@ -340,5 +359,33 @@ MONEY: list[tuple[str, Damage, str]] = [
             f"UPDATE records SET command_id = 'c:x' WHERE kind = 'payment' AND entity = '{PAID}' AND version = 1",
         ),
         f"The flow open_payments has handled event order/{PAID}/",
+    ),
+    (
+        "a payment transaction that is gone",
+        sql("payments", f"DELETE FROM payment_transactions WHERE session = '{PAID}' AND kind = 'capture'"),
+        f"The capture of session {PAID} is not among the payment transactions: event payment/{PAID}/",
+    ),
+    (
+        "a payment transaction over another amount",
+        sql("payments", f"UPDATE payment_transactions SET amount = 1 WHERE session = '{PAID}' AND kind = 'refund'"),
+        f"The payment transactions have the amount 1 of the refund of session {PAID}: 700.",
+    ),
+    (
+        "a payment transaction of nothing that happened",
+        sql(
+            "payments",
+            "INSERT INTO payment_transactions SELECT event_id || '9', position, number, session, kind, attempt, amount,"
+            f" currency, method, reference, detail, at, raw FROM payment_transactions WHERE session = '{PAID}' AND "
+            "kind = 'capture'",
+        ),
+        f"There is a payment transaction of session {PAID}, a capture of 4500, and event payment/{PAID}/",
+    ),
+    (
+        "a payment transaction of no session",
+        sql(
+            "payments",
+            "INSERT INTO payment_transactions VALUES ('e', 1, 0, 'o-zzz', 'refund', 0, 5, 'GBP', '', '', '', 1, '')",
+        ),
+        "There is a payment transaction of session o-zzz, a refund of 5, and event e makes none.",
     ),
 ]

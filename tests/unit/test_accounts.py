@@ -27,12 +27,13 @@ from serve.users.api import STRICT_LIMITS, router
 from serve.users.links import MAIL_EVERY
 from serve.users.sessions import Sessions
 from serve.users.store import open_engine
-from serve.users.tables import outbox
+from serve.users.tables import identities, outbox, sessions, users
 from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE
 
 ADA = {"email": "Ada@Example.com", "password": "three wet umbrellas", "name": "Ada Byron"}
 LOG_IN = {"email": "ada@example.com", "password": "three wet umbrellas"}
+KNOWN = {"password": "three wet umbrellas"}
 SQUARE = {
     "name": "Ada Byron",
     "line1": "12 St James's Square",
@@ -143,14 +144,41 @@ async def test_an_address_is_confirmed_by_the_mailed_link(http: httpx.AsyncClien
         answer = await http.post(f"/api/users/email-confirmations/{forged}")
         assert code(answer) == (410, "link_unusable")
     key = {"Idempotency-Key": "k"}
-    opened = await http.post(f"/api/users/email-confirmations/{link.token}", headers=key)
-    again = await http.post(f"/api/users/email-confirmations/{link.token}", headers=key)
-    other = await http.post(f"/api/users/email-confirmations/{link.token}")
+    opened = await http.post(f"/api/users/email-confirmations/{link.token}", json=KNOWN, headers=key)
+    again = await http.post(f"/api/users/email-confirmations/{link.token}", json=KNOWN, headers=key)
+    other = await http.post(f"/api/users/email-confirmations/{link.token}", json=KNOWN)
     assert (opened.status_code, again.status_code, code(other)) == (204, 204, (410, "link_unusable"))
     assert (await http.get("/api/users/me", headers=ada)).json()["email_confirmed"] is True
     assert await shop.accounts.confirmed_by_email("Ada@Example.com") == user["id"]
     assert (await shop.told())[-1] == events.EmailConfirmed(shop.time.now)
     assert await shop.accounts.link(requested.request) is None
+
+
+async def test_a_link_confirms_only_for_who_knows_the_account(http: httpx.AsyncClient, shop: Shop) -> None:
+    """Whoever made the account need not be the mailbox's owner: one who follows a link must not give them theirs."""
+    ada = await logged_in(http)
+    token = await shop.token()
+    eve = await logged_in(http, email="eve@example.com", name="Eve")
+    url, wrong = f"/api/users/email-confirmations/{token}", {"password": "two wet umbrellas"}
+    for headers, body in (({}, None), (eve, None), ({}, {})):
+        assert code(await http.post(url, headers=headers, json=body)) == (403, "password_needed")
+    assert code(await http.post(url, json=wrong)) == (403, "wrong_credentials")
+    assert code(await http.post(url, json=wrong, headers=ada)) == (403, "wrong_credentials")
+    assert (await http.get("/api/users/me", headers=ada)).json()["email_confirmed"] is False
+    # A session of the account itself is as good as its password.
+    assert (await http.post(url, headers=ada)).status_code == 204
+    assert (await http.get("/api/users/me", headers=ada)).json()["email_confirmed"] is True
+
+
+async def test_a_link_is_not_good_for_guessing(http: httpx.AsyncClient, shop: Shop) -> None:
+    await logged_in(http)
+    url, key = f"/api/users/email-confirmations/{await shop.token()}", {"Idempotency-Key": "k"}
+    guess = {"password": "a guess of mine"}
+    answers = [await http.post(url, json=guess) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [403] * 10 + [429]
+    shop.time.now += MAIL_EVERY
+    assert (await http.post(url, json=KNOWN, headers=key)).status_code == 204
+    assert code(await http.post(url, json=guess, headers=key)) == (403, "wrong_credentials")
 
 
 async def test_another_confirmation_can_be_asked_for(http: httpx.AsyncClient, shop: Shop) -> None:
@@ -162,7 +190,7 @@ async def test_another_confirmation_can_be_asked_for(http: httpx.AsyncClient, sh
     assert (await http.post("/api/users/email-confirmations", headers=ada)).status_code == 202
     second = await shop.token()
     assert second != first
-    assert (await http.post(f"/api/users/email-confirmations/{second}")).status_code == 204
+    assert (await http.post(f"/api/users/email-confirmations/{second}", json=KNOWN)).status_code == 204
     assert code(await http.post("/api/users/email-confirmations", headers=ada)) == (409, "already_confirmed")
 
 
@@ -188,6 +216,8 @@ async def test_a_password_is_reset_once_by_the_mailed_link_and_all_sessions_end(
     new, key = {"password": "nine wet umbrellas"}, {"Idempotency-Key": "k"}
     assert (await http.post(f"/api/users/password-resets/{token}", json=new, headers=key)).status_code == 204
     assert (await http.post(f"/api/users/password-resets/{token}", json=new, headers=key)).status_code == 204
+    other = await http.post(f"/api/users/password-resets/{token}", json=KNOWN, headers=key)
+    assert code(other) == (422, "idempotency_key_reused")
     used = await http.post(f"/api/users/password-resets/{token}", json=new)
     assert code(used) == (410, "link_unusable")
     assert (await shop.told())[-1] == events.EmailConfirmed(shop.time.now)
@@ -196,6 +226,43 @@ async def test_a_password_is_reset_once_by_the_mailed_link_and_all_sessions_end(
     assert code(refreshed) == (401, "invalid_token")
     assert code(await http.post("/api/users/sessions", json=LOG_IN)) == (401, "wrong_credentials")
     assert (await http.post("/api/users/sessions", json={**LOG_IN, **new})).status_code == 201
+
+
+async def test_a_reset_leaves_nothing_of_who_used_the_address_before(http: httpx.AsyncClient, shop: Shop) -> None:
+    """Until then nobody had shown that the address is theirs: what stands there may be a stranger's."""
+    squatter = await logged_in(http, name="Sam Squatter")
+    await http.patch("/api/users/me", json={"phone": "+44 20 7946 0123"}, headers=squatter)
+    await http.post("/api/users/me/addresses", json=SQUARE, headers=squatter)
+    with shop.engine.begin() as connection:
+        user_id = connection.execute(sa.select(users.c.id)).scalar_one()
+        linked = {"provider": "google", "subject": "sam", "user_id": user_id, "linked_at": 1}
+        connection.execute(identities.insert().values(linked))
+    told = len(await shop.told())
+    await http.post("/api/users/password-resets", json={"email": "ada@example.com"})
+    new = {"password": "nine wet umbrellas"}
+    assert (await http.post(f"/api/users/password-resets/{await shop.token()}", json=new)).status_code == 204
+    now = shop.time.now
+    assert (await shop.told())[told + 1 :] == [
+        events.UserProfileChanged(("addresses", "identities", "name", "phone"), now),
+        events.PasswordChanged(True, now),
+        events.EmailConfirmed(now),
+    ]
+    ada = await logged_in(http, **new)
+    export = (await http.get("/api/users/me/export", headers=ada)).json()
+    assert (export["profile"]["name"], export["profile"]["phone"], export["addresses"]) == ("", None, [])
+    with shop.engine.connect() as connection:
+        assert connection.execute(sa.select(identities)).all() == []
+        assert len(connection.execute(sa.select(sessions)).all()) == 1
+    # What its owner has put there since stays.
+    await http.patch("/api/users/me", json={"name": "Ada Byron"}, headers=ada)
+    await http.post("/api/users/me/addresses", json=SQUARE, headers=ada)
+    shop.time.now += MAIL_EVERY
+    await http.post("/api/users/password-resets", json={"email": "ada@example.com"})
+    newer = {"password": "eleven wet umbrellas"}
+    assert (await http.post(f"/api/users/password-resets/{await shop.token()}", json=newer)).status_code == 204
+    ada = await logged_in(http, **newer)
+    export = (await http.get("/api/users/me/export", headers=ada)).json()
+    assert (export["profile"]["name"], len(export["addresses"])) == ("Ada Byron", 1)
 
 
 async def test_a_link_for_one_thing_is_not_good_for_another(http: httpx.AsyncClient, shop: Shop) -> None:
@@ -270,7 +337,7 @@ async def test_an_email_address_changes_once_the_new_one_is_confirmed(http: http
     assert (await http.patch("/api/users/me/email", json=wanted, headers=ada)).status_code == 202
     assert (await http.get("/api/users/me", headers=ada)).json()["email"] == "ada@example.com"
     token = await shop.token()
-    assert (await http.post(f"/api/users/email-confirmations/{token}")).status_code == 204
+    assert (await http.post(f"/api/users/email-confirmations/{token}", json=KNOWN)).status_code == 204
     user = (await http.get("/api/users/me", headers=ada)).json()
     assert (user["email"], user["email_confirmed"]) == ("ada@newmail.example", True)
     confirmed, changed = (await shop.told())[-2:]
@@ -282,7 +349,36 @@ async def test_an_email_address_changes_once_the_new_one_is_confirmed(http: http
     await shop.accounts.told(changed.request)
     assert await shop.accounts.link(changed.request) is None
     # The link to the address of before does not bring it back.
-    assert code(await http.post(f"/api/users/email-confirmations/{first}")) == (410, "link_unusable")
+    assert code(await http.post(f"/api/users/email-confirmations/{first}", json=KNOWN)) == (410, "link_unusable")
+
+
+async def test_the_mail_to_a_new_address_is_not_sent_twice_a_minute(http: httpx.AsyncClient, shop: Shop) -> None:
+    ada = await logged_in(http)
+    wanted = {"email": "ada@newmail.example", "password": ADA["password"]}
+
+    async def requests() -> int:
+        return sum(isinstance(event, events.EmailConfirmationRequested) for event in await shop.told())
+
+    before = await requests()
+    for _ in range(2):
+        assert (await http.patch("/api/users/me/email", json=wanted, headers=ada)).status_code == 202
+    bobs = {**wanted, "email": "bob@newmail.example"}
+    shop.time.now += 20_000
+    refused = await http.patch("/api/users/me/email", json=bobs, headers=ada)
+    assert (code(refused), refused.headers["retry-after"]) == ((429, "rate_limited"), "40")
+    assert await requests() == before + 1
+    link = await shop.accounts.link((await shop.told())[-1].request)  # type: ignore[union-attr]
+    assert link is not None
+    assert link.email == "ada@newmail.example"
+    # What makes the link useless makes no room for another mail.
+    new = {"password": "nine wet umbrellas", "current_password": ADA["password"]}
+    await http.patch("/api/users/me", json=new, headers=ada)
+    assert await shop.accounts.link((await shop.told())[-2].request) is None  # type: ignore[union-attr]
+    bobs["password"] = new["password"]
+    assert (await http.patch("/api/users/me/email", json=bobs, headers=ada)).status_code == 429
+    shop.time.now += MAIL_EVERY
+    assert (await http.patch("/api/users/me/email", json=bobs, headers=ada)).status_code == 202
+    assert await requests() == before + 2
 
 
 async def test_an_address_that_is_somebody_elses_is_not_had(http: httpx.AsyncClient, shop: Shop) -> None:
@@ -290,14 +386,15 @@ async def test_an_address_that_is_somebody_elses_is_not_had(http: httpx.AsyncCli
     wanted = {"email": "eve@example.com", "password": ADA["password"]}
     await http.patch("/api/users/me/email", json=wanted, headers=ada)
     token = await shop.token()
+    shop.time.now += MAIL_EVERY
     await http.patch("/api/users/me/email", json={**wanted, "email": "ada@newmail.example"}, headers=ada)
     assert await shop.token() != token
-    assert code(await http.post(f"/api/users/email-confirmations/{token}")) == (410, "link_unusable")
+    assert code(await http.post(f"/api/users/email-confirmations/{token}", json=KNOWN)) == (410, "link_unusable")
     shop.time.now += MAIL_EVERY
     await http.patch("/api/users/me/email", json=wanted, headers=ada)
     token = await shop.token()
     await logged_in(http, email="eve@example.com", name="Eve")
-    assert code(await http.post(f"/api/users/email-confirmations/{token}")) == (409, "email_taken")
+    assert code(await http.post(f"/api/users/email-confirmations/{token}", json=KNOWN)) == (409, "email_taken")
     shop.time.now += MAIL_EVERY
     assert code(await http.patch("/api/users/me/email", json=wanted, headers=ada)) == (409, "email_taken")
 
@@ -308,7 +405,7 @@ async def test_a_new_password_makes_links_of_before_useless(http: httpx.AsyncCli
     token = await shop.token()
     new = {"password": "nine wet umbrellas", "current_password": ADA["password"]}
     await http.patch("/api/users/me", json=new, headers=ada)
-    assert code(await http.post(f"/api/users/email-confirmations/{token}")) == (410, "link_unusable")
+    assert code(await http.post(f"/api/users/email-confirmations/{token}", json=KNOWN)) == (410, "link_unusable")
 
 
 async def test_a_stolen_access_token_is_not_good_for_guessing(http: httpx.AsyncClient, shop: Shop) -> None:

@@ -43,6 +43,9 @@ def test_a_sound_shop_adds_up(folder: Folder, history: History) -> None:
         "payment entities": 4,
     }
     assert found.checked["mails"] == 15
+    assert found.checked["parcels"] == 1
+    transactions = folder.ask("payments", "SELECT count(*) FROM payment_transactions")[0][0]
+    assert found.checked["payment transactions"] == transactions > 4
     assert found.checked["records"] == folder.ask("journal", "SELECT count(*) FROM records")[0][0]
     assert lines_of(found, settled=True)[-1] == "Everything adds up."
 

@@ -176,9 +176,24 @@ async def test_a_file_of_an_earlier_shop_goes_on_being_written(old_file: Path) -
         last = await catalog.outbox_log().read(1_203, 10)
     finally:
         await catalog.close()
-    assert (changed.version, changed.price, changed.price_to) == (8, 90, 90)
+    assert (changed.version, changed.price, changed.price_max) == (8, 90, 90)
     assert made.trail[0].name == "Clothes"
     assert [one.version for one in last] == [8, 1]
+
+
+async def test_a_column_that_was_renamed_keeps_what_it_says(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    catalog = Catalog(url)
+    sizes = [VariantDraft(sku=size, price=price, options={"size": size}) for size, price in (("S", 5), ("L", 9))]
+    await catalog.put_product("MUG", ProductDraft(name="Mug", category="Mugs", variants=sizes))
+    await catalog.close()
+    with sqlite3.connect(tmp_path / "catalog.db") as database:
+        database.execute("ALTER TABLE products RENAME COLUMN price_max TO price_to")
+    database.close()
+    catalog = Catalog(url)
+    page = await catalog.products(sort="price", limit=1)
+    await catalog.close()
+    assert [(item.price, item.price_max) for item in page.items] == [(5, 9)]
 
 
 async def test_two_processes_that_open_an_old_file_at_once_tell_each_product_once(old_file: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_page_shows_variants_with_options_price_and_availability(
             "available": 9,
         },
     ]
-    assert (page["key"], page["sku"], page["price"], page["price_to"], page["available"]) == (
+    assert (page["key"], page["sku"], page["price"], page["price_max"], page["available"]) == (
         "SHIRT",
         "SHIRT-S-INK",
         4900,
@@ -119,7 +119,7 @@ async def test_a_list_shows_prices_from_to_and_what_is_left_of_any_variant(
         "name": "Linen shirt",
         "category": "clothes/shirts",
         "price": 4900,
-        "price_to": 5100,
+        "price_max": 5100,
         "currency": "EUR",
         "image": "/api/catalog/images/shirt.svg",
         "available": 4,
@@ -138,11 +138,11 @@ async def test_the_same_again_changes_nothing_and_any_sku_leads_to_the_product(
 async def test_variants_are_replaced_added_and_removed(client: httpx.AsyncClient, shirt: dict[str, Any]) -> None:
     path = "/api/admin/products/SHIRT/variants"
     added = await client.put(f"{path}/SHIRT-L-INK", json={"options": {"size": "L", "colour": "ink"}, "price": 5300})
-    assert (added.status_code, added.json()["version"], added.json()["price_to"]) == (201, 2, 5300)
+    assert (added.status_code, added.json()["version"], added.json()["price_max"]) == (201, 2, 5300)
     assert [one["sku"] for one in added.json()["variants"]][3:] == ["SHIRT-L-INK"]
     other = {"options": {"size": "L", "colour": "ink"}, "price": 5200, "image": "shirt-ink"}
     replaced = await client.put(f"{path}/SHIRT-L-INK", json=other)
-    assert (replaced.status_code, replaced.json()["version"], replaced.json()["price_to"]) == (200, 3, 5200)
+    assert (replaced.status_code, replaced.json()["version"], replaced.json()["price_max"]) == (200, 3, 5200)
     assert (await client.put(f"{path}/SHIRT-L-INK", json=other)).json()["version"] == 3
     assert (await client.delete(f"{path}/SHIRT-S-INK")).status_code == 204
     left = (await client.get("/api/catalog/products/linen-shirt")).json()
@@ -177,7 +177,7 @@ async def test_a_product_is_removed_with_its_variants(client: httpx.AsyncClient,
 
 async def test_a_product_whose_variants_are_all_gone_is_gone(client: httpx.AsyncClient, shirt: dict[str, Any]) -> None:
     body = await changed(client, variants=[one | {"status": "gone"} for one in SHIRT["variants"]])
-    assert (body["status"], body["price"], body["price_to"]) == ("gone", 4700, 5100)
+    assert (body["status"], body["price"], body["price_max"]) == ("gone", 4700, 5100)
     assert (await client.get("/api/catalog/products")).json()["items"] == []
     tree = (await client.get("/api/catalog/categories")).json()["items"]
     assert [(node["path"], node["count"]) for node in tree] == [("clothes", 0)]

@@ -2,13 +2,21 @@
 
 import ast
 import re
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from serve.services import BUILDERS
+from serve.tour.consumers import Reads, readers
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("docs/testing.md", "docs/security.md")
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::([\w:]+)`")
+BETWEEN = "From one service to the next"
+TELLS = {"user": "users", "product": "catalog", "order": "orders", "stock": "orders", "payment": "payments"}
+"""The service whose events they are, by kind."""
 ROW = re.compile(r"^\|(?!\s*-)(.+)\|$", re.MULTILINE)
 
 
@@ -58,6 +66,46 @@ def test_every_requirement_is_shown_by_a_test_or_said_not_to_be_met() -> None:
         row[0] for row in found if not NAMED.search(row[-1]) and not row[2].startswith(("not met:", "no test:", "n/a:"))
     ]
     assert silent == []
+
+
+def consumers() -> dict[str, Reads]:
+    """By name, the events that each flow reads, and whoever else reads a log for itself."""
+    found = readers()
+    for path in (ROOT / "pipelines").glob("*.py"):
+        module = import_module(f"pipelines.{path.stem}")
+        if reads := getattr(module, "READS", None):
+            found[module.NAME] = reads
+        assert getattr(module, "NAME", None) in {None, *found}, f"nobody knows what {path.stem} reads"
+    return found
+
+
+def between(text: str) -> list[list[str]]:
+    """The rows of the table of events."""
+    return [row for row in rows(text.partition(f"## {BETWEEN}\n")[2].partition("\n## ")[0]) if len(row) == 5]
+
+
+def test_each_event_that_a_flow_consumes_has_its_row() -> None:
+    found = Counter(
+        (event, told_by, flow.strip("`"))
+        for events, told_by, flow, _, _ in between((ROOT / "docs/testing.md").read_text())
+        for event in re.findall(r"`(\w+)`", events)
+    )
+    wanted = Counter(
+        (event.__name__, TELLS[kind], flow)
+        for flow, reads in consumers().items()
+        for kind, events in reads.items()
+        for event in events
+    )
+    assert (sorted(wanted - found), sorted(found - wanted)) == ([], [])
+
+
+def test_each_event_is_consumed_by_services_that_there_are() -> None:
+    table = between((ROOT / "docs/testing.md").read_text())
+    by_flow: dict[str, set[str]] = {}
+    for _, _, flow, consumed_by, _ in table:
+        by_flow.setdefault(flow, set()).add(consumed_by)
+    assert [flow for flow, services in by_flow.items() if len(services) > 1] == []
+    assert {one for services in by_flow.values() for one in ", ".join(services).split(", ")} == set(BUILDERS)
 
 
 def test_a_name_of_nothing_is_found(tmp_path: Path) -> None:

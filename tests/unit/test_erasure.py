@@ -8,14 +8,14 @@ import pytest
 
 from actors import cart, order, stock
 from actors.runtime.clock import SystemClock
-from pipelines.erase_people import SETTLE_MS, erase_people
+from pipelines.erase_people import SETTLE_MS, Forgetting, erase_people
 from pipelines.events import users as events
 from serve.gateway.passwords import Passwords
 from serve.gateway.principals import Principal
 from serve.notifications.erasing import MailErasure
 from serve.notifications.mail_channel import BeingSent
 from serve.notifications.mailer import FolderMailer, Outgoing
-from serve.notifications.store import NewMail, NotificationStore
+from serve.notifications.store import NewMail, NewNotice, NotificationStore
 from serve.orders.schemas import Address, Contact
 from serve.users import links
 from serve.users.accounts import Accounts
@@ -98,7 +98,7 @@ class Deleted(History):
         # The one of the registration was a moment ago.
         with store._writing.begin() as connection:
             links.keep(connection, link)
-        await self.accounts.confirm_email(link.token)
+        await self.accounts.confirm_email(link.token, password="three dry umbrellas")
 
     async def _order(self, order_id: str, owner: str, email: str | None) -> None:
         await self.ask("cart", f"cart-{order_id}", cart.AddLine("MUG", 1, PRICES["MUG"]))
@@ -177,10 +177,24 @@ async def test_what_an_ended_session_still_began_is_waited_for(tmp_path: Path) -
     clock, contacts, accounts = HastyClock(), NoContacts(), NoFiles()
     store = NotificationStore(f"sqlite:///{tmp_path / 'notifications.db'}")
     mails = MailErasure(store, FolderMailer(tmp_path / "mail"))
-    flow = erase_people(contacts, mails, accounts, clock)
+    flow = erase_people(Forgetting(contacts, mails, accounts), clock)
     event = events.UserDeleted(clock.wall() + 60_000)
     await flow.handle(happened(events.KIND, "ada", 3, event), event)
     assert (clock.slept, contacts.owner, accounts.scrubbed) == ([SETTLE_MS / 1000], "user:ada", True)
+    await store.close()
+
+
+async def test_notices_of_orders_that_joined_the_account_go_with_it(tmp_path: Path) -> None:
+    store = NotificationStore(f"sqlite:///{tmp_path / 'notifications.db'}")
+    for number, (owner, order_id) in enumerate((("guest:g", "o1"), ("guest:g", "o2"), ("user:ada", "o3"))):
+        notice = NewNotice(f"n{number}", owner, "receipt", order_id, "EUR", "{}", 1)
+        await store.add_notice(notice, optional=False)
+    await MailErasure(store, FolderMailer(tmp_path / "mail")).erase("user:ada", ["o1"])
+    left, _ = await store.notices("guest:g", limit=9)
+    assert ([one.order_id for one in left], await store.notices("user:ada", limit=9)) == (["o2"], ([], 0))
+    # Nor does one come that was on its way.
+    await store.add_notice(NewNotice("n9", "guest:g", "order_shipped", "o1", "EUR", "{}", 2), optional=False)
+    assert len((await store.notices("guest:g", limit=9))[0]) == 1
     await store.close()
 
 

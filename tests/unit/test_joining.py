@@ -1,6 +1,6 @@
 """Guests' orders join the account of their address, and a customer's orders are counted."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from actors import order
 from actors.decision import Message, Refused
 from pipelines.count_orders import count_orders
+from pipelines.erase_people import Forgetting
 from pipelines.events import users as events
 from pipelines.join_guest_orders import Joining, join_guest_orders
 from serve.orders.schemas import Address, Contact
@@ -27,7 +28,16 @@ from tests.unit.test_flows import CONFIRMED, run
 
 SQUARE = Address("Ada", "1 Square", "London", "SW1", "GB")
 ADA = User("ada", "ada@example.com", "Ada", "hash", (), 1, 1)
+ADOPTED = order.OrderAdopted("user:ada", "guest:g1", "reserved", 1_500, "c1")
 GUESTS = msgspec.structs.replace(CONFIRMED, owner="guest:g1")
+
+
+class NoMails:
+    def __init__(self) -> None:
+        self.erased: list[tuple[str, Sequence[str]]] = []
+
+    async def erase(self, owner: str, orders: Sequence[str]) -> None:
+        self.erased.append((owner, orders))
 
 
 @dataclass
@@ -40,9 +50,12 @@ class Shop:
     folder: Path
     log: MemoryLog
 
+    mails: "NoMails"
+
     @property
     def joining(self) -> Joining:
-        return Joining(self.entities, self.people, self.orders)
+        forgetting = Forgetting(self.orders, self.mails, self.people)
+        return Joining(self.entities, self.people, self.orders, forgetting)
 
     def confirm(self) -> None:
         link = new_link("ada", "confirm_email", "ada@example.com", 2, 1000)
@@ -76,7 +89,7 @@ async def shop(databases: Databases, tmp_path: Path) -> AsyncIterator[Shop]:
     await orders.keep_contact("c1", "o1", "guest:g1", Contact("Ada@Example.com", SQUARE), 1)
     await orders.keep_contact("c2", "o2", "guest:g2", Contact("eve@example.com", SQUARE), 1)
     people = People(engine, now=lambda: 2)
-    made = Shop(accounts, people, Activity(engine), orders, NotingEntities(), tmp_path, MemoryLog())
+    made = Shop(accounts, people, Activity(engine), orders, NotingEntities(), tmp_path, MemoryLog(), NoMails())
     yield made
     await orders.close()
     await made.activity.close()
@@ -89,7 +102,13 @@ async def test_orders_of_a_confirmed_address_join_the_account(shop: Shop) -> Non
     assert [(one.kind, one.entity, one.command) for one in shop.entities.asked] == [
         ("order", "o1", order.Adopt("user:ada"))
     ]
+
+
+async def test_the_contact_of_an_adopted_order_is_the_accounts(shop: Shop) -> None:
+    shop.confirm()
+    await shop.hear_of_orders(ADOPTED)
     assert (await shop.owner("c1"), await shop.owner("c2")) == ("user:ada", "guest:g2")
+    assert shop.mails.erased == []
 
 
 async def test_an_address_that_is_not_confirmed_gets_nobody_anything(shop: Shop) -> None:
@@ -108,27 +127,18 @@ async def test_an_order_that_refuses_keeps_its_contact(shop: Shop) -> None:
 async def test_a_guests_order_joins_also_after_the_address_was_confirmed(shop: Shop) -> None:
     shop.confirm()
     await shop.hear_of_orders(GUESTS)
-    assert ([one.command for one in shop.entities.asked], await shop.owner("c1")) == (
-        [order.Adopt("user:ada")],
-        "user:ada",
-    )
+    assert [one.command for one in shop.entities.asked] == [order.Adopt("user:ada")]
 
 
-async def test_who_deletes_the_account_meanwhile_is_forgotten_all_the_same(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_deletes_the_account_meanwhile_is_forgotten_all_the_same(shop: Shop) -> None:
+    """Whoever had the order adopted was cut off, and found no account any more when he tried again."""
     shop.confirm()
-    give = shop.orders.give_contact
-
-    async def give_and_delete(contact_id: str, owner: str) -> None:
-        await give(contact_id, owner)
-        shop.accounts.erase("ada", 9)
-
-    monkeypatch.setattr(shop.orders, "give_contact", give_and_delete)
-    await shop.hear_of_users(events.EmailConfirmed(3))
+    shop.accounts.erase("ada", 9)
+    await shop.hear_of_orders(ADOPTED)
     kept = await shop.orders.contact("c1")
     assert kept is not None
-    assert kept.contact is None
+    assert (kept.owner, kept.contact) == ("user:ada", None)
+    assert shop.mails.erased == [("user:ada", ["o1"])]
 
 
 async def test_confirmed_orders_are_counted_once(shop: Shop) -> None:
@@ -143,8 +153,7 @@ async def test_confirmed_orders_are_counted_once(shop: Shop) -> None:
 
 
 async def test_an_adopted_order_counts_from_when_it_stands(shop: Shop) -> None:
-    early = order.OrderAdopted("user:ada", "guest:g1", "reserved", 1_500)
-    await shop.hear_of_orders(early)
+    await shop.hear_of_orders(ADOPTED)
     assert (await shop.activity.ordered("ada")).orders == 0
-    await shop.hear_of_orders(early, CONFIRMED)
+    await shop.hear_of_orders(ADOPTED, CONFIRMED)
     assert await shop.activity.ordered("ada") == Ordered(1, LastOrder(id="o1", at=2_000))

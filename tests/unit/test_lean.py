@@ -354,6 +354,46 @@ async def test_a_stream_ends_when_its_reader_goes_away() -> None:
     assert [m.get("body") for m in sent[1:]] == [b"event: order\ndata: 1\n\n"]
 
 
+class WithSessions(FakeTokens):
+    """Each token is of a session of its own name."""
+
+    def known(self, token: str) -> Principal | None:
+        return Principal("user", "ada", session=token)
+
+
+async def test_a_stream_ends_soon_after_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.gateway.call.LOOK_EVERY", 0.01)
+    ended: set[str] = set()
+    front = Front(FastAPI(), [make_routes()], tokens=WithSessions(), ended=ended)
+
+    async def follow(token: str, sent: list[Any], begun: asyncio.Event) -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message.get("body"):
+                begun.set()
+
+        headers = [(b"authorization", b"Bearer " + token.encode())]
+        scope = {"type": "http", "method": "GET", "path": "/api/endless", "query_string": b"", "headers": headers}
+        await front(scope, receive, send)
+
+    messages: dict[str, list[Any]] = {"phone": [], "laptop": []}
+    begun = {token: asyncio.Event() for token in messages}
+    async with asyncio.timeout(5):
+        tasks = {t: asyncio.create_task(follow(t, sent, begun[t])) for t, sent in messages.items()}
+        for one in begun.values():
+            await one.wait()
+        ended.add("phone")
+        await tasks["phone"]
+        assert messages["phone"][-1] == {"type": "http.response.body", "body": b""}
+        assert (tasks["laptop"].done(), len(messages["laptop"])) == (False, 2)
+        ended.add("laptop")
+        await tasks["laptop"]
+
+
 async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serve.gateway.call.BODY_SECONDS", 0.01)
     sent: list[Any] = []

@@ -18,7 +18,7 @@ from serve.users.links import LinksStore
 from serve.users.mailed import MailedPeople
 from serve.users.schemas import Registration
 from serve.users.store import open_engine
-from serve.users.tables import outbox
+from serve.users.tables import outbox, users
 from tests.databases import Databases
 
 REQUESTS = Types({"user": (EmailConfirmationRequested, PasswordResetRequested)})
@@ -70,12 +70,27 @@ async def test_an_address_is_confirmed_by_a_button_and_not_by_looking(
     for _ in range(2):
         shown = await browser.get(url)
         assert (shown.status_code, '<button type="submit">Confirm</button>' in shown.text) == (200, True)
+        assert 'autocomplete="current-password"' in shown.text
         assert shown.headers["cache-control"] == "no-store"
     assert not (await accounts.profile(user)).email_confirmed
-    done = await browser.post(url)
+    for sent, status in (({}, 403), ({"password": "not hers at all"}, 403)):
+        refused = await browser.post(url, data=sent)
+        assert (refused.status_code, 'role="alert"' in refused.text) == (status, True)
+    assert not (await accounts.profile(user)).email_confirmed
+    done = await browser.post(url, data={"password": "three wet umbrellas"})
     assert (done.status_code, "Your address is confirmed" in done.text) == (200, True)
     assert (await accounts.profile(user)).email_confirmed
     assert (await browser.post(url)).status_code == 410
+
+
+async def test_an_account_without_a_password_is_confirmed_where_it_is_logged_in(
+    engine: sa.Engine, accounts: Accounts, browser: httpx.AsyncClient
+) -> None:
+    await register(accounts)
+    with engine.begin() as connection:
+        connection.execute(sa.update(users).values(password=""))
+    shown = await browser.get(await mailed(engine))
+    assert (shown.status_code, "Log in to it in the shop" in shown.text, "<form" in shown.text) == (200, True, False)
 
 
 async def test_a_password_is_set_and_a_weak_one_is_asked_for_again(

@@ -1,6 +1,7 @@
 """Mails: sent once, composed safely, listed for their owner."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -8,13 +9,14 @@ from typing import get_args
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy.exc import OperationalError
 
 from pipelines.flow import GivenUp
 from pipelines.notify_users import Person
 from pipelines.send_mails import Mail, Template
 from serve.notifications.contacts import Directory
 from serve.notifications.kinds import Message
-from serve.notifications.mail_channel import AnswerLost, BeingSent, MailChannel
+from serve.notifications.mail_channel import AnswerLost, BeingSent, MailChannel, Unrecorded
 from serve.notifications.mailer import MailNotSent, MailRejected
 from serve.notifications.mails import Addressee, compose
 from serve.notifications.store import NotificationStore, Outcome
@@ -123,6 +125,41 @@ async def test_a_lost_answer_means_a_second_sending_under_the_same_id_after_the_
     assert len({one["Message-ID"] for one in desk.post.taken}) == 1
     assert await desk.statuses() == ["sent"]
     assert sent_again() == before + 1
+
+
+async def test_a_mail_whose_outcome_could_not_be_recorded_is_not_sent_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, end = sent_again(), desk.store.end
+
+    async def busy(*_: object) -> None:
+        raise OperationalError("UPDATE mails", {}, sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr(desk.store, "end", busy)
+    for _ in range(3):
+        with pytest.raises(Unrecorded, match="receipt of order/o1/6/0"):
+            await desk.mail.deliver(mail())
+        desk.clock.now += 60_000  # its intent has ended: anybody who knows no better may send it
+    monkeypatch.setattr(desk.store, "end", end)
+    await desk.mail.deliver(mail())
+    assert (len(desk.post.taken), await desk.statuses(), sent_again()) == (1, ["sent"], before)
+    await desk.another("other").deliver(mail())
+    assert len(desk.post.taken) == 1
+
+
+async def test_whoever_wants_a_mail_once_more_gets_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as stuck:
+
+        async def broken(*_: object) -> None:
+            raise OSError("no disk")
+
+        stuck.setattr(desk.store, "end", broken)
+        with pytest.raises(Unrecorded):
+            await desk.mail.deliver(mail())
+    desk.clock.now += 60_000
+    await desk.mail.give_up(mail())
+    await desk.mail.deliver(mail())
+    assert (len(desk.post.taken), await desk.statuses()) == (2, ["sent"])
 
 
 async def test_a_third_sending_is_for_somebody_to_decide(desk: Desk) -> None:

@@ -133,7 +133,7 @@ async def test_hosts_are_remembered_while_the_placement_is_away(troupe: Troupe, 
 
 async def test_a_host_tells_what_it_has(stage: Stage) -> None:
     host = await stage.start("one")
-    told = body(status(host))
+    told = body(status([host]))
     assert (told.name, told.state, told.shards, told.entities, told.backlog) == ("one", "up", 4, 0, 0)
     assert (told.batches, told.records) == (host.committer.batches, host.committer.records)
 

@@ -420,7 +420,7 @@ def test_there_is_no_such_order(command: order.COMMANDS) -> None:
 
 def test_a_guests_order_is_adopted_once_by_an_account_and_goes_on() -> None:
     desk = Desk(msgspec.structs.replace(place(), owner="guest:g1"), Held("bolt"))
-    assert desk.tell(Adopt("user:ada")).events == (OrderAdopted("user:ada", "guest:g1", "placed", NOW),)
+    assert desk.tell(Adopt("user:ada")).events == (OrderAdopted("user:ada", "guest:g1", "placed", NOW, "c1"),)
     assert (view(desk.state).owner, view(desk.state).guest) == ("user:ada", "guest:g1")
     again = desk.tell(Adopt("user:ada"))
     assert (again.reply, again.events) == (view(desk.state), ())

@@ -10,7 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from actors.cart import CheckOut
-from actors.order import PaymentCaptured, PaymentFailed, PaymentRefunded
+from actors.order import Adopt, PaymentCaptured, PaymentFailed, PaymentRefunded
+from actors.payment_commands import Open, TryMethod
 from actors.pricing import Price
 from actors.stock import Receive
 from serve.carts.api import cart_routes
@@ -403,6 +404,30 @@ async def test_cash_paid_at_the_door_is_shown_to_who_paid_it(bench: Bench) -> No
     assert shown.status_code == 200
     assert (shown.json()["status"], shown.json()["captured"]) == ("captured", 2_890)
     assert problem(await bench.get(f"/api/payments/{order}", bearer("user:eve"))) == (404, "not_found")
+
+
+async def test_an_adopted_order_is_the_accounts_to_pay_and_the_guests_to_look_at(bench: Bench) -> None:
+    guest = bearer((await bench.add(headers={}))["guest_token"])
+    order_id = (await bench.buy(CARD | {"email": "ada@example.com"}, guest)).json()["id"]
+    path, owner = f"/api/orders/{order_id}", guest["authorization"].removeprefix("Bearer ")
+    opened = Open(order_id, 1_690, "EUR", "card", "pm_card_chargeDeclined", bench.shop.now + 60_000, owner)
+    await bench.shop.tell("payment", order_id, opened)
+    await bench.shop.tell("order", order_id, PaymentFailed("card_declined"))
+    assert problem(await bench.get(f"/api/payments/{order_id}")) == (404, "not_found")
+    await bench.shop.tell("order", order_id, Adopt("user:ada"))
+    for looking in (path, f"{path}/tracking", f"/api/payments/{order_id}"):
+        for caller, status in ((ADA, 200), (guest, 200), (STAFF, 200), (bearer("user:eve"), 404)):
+            assert (await bench.get(looking, caller)).status_code == status
+    paying: dict[str, Any] = {"method": "card", "reference": "pm_card_visa"}
+    wanted: dict[str, dict[str, Any]] = {"payment": paying, "cancel": {}, "access/revoke": {}}
+    for changing, sent in wanted.items():
+        assert problem(await bench.post(f"{path}/{changing}", guest, **sent)) == (409, "order_adopted")
+        assert problem(await bench.post(f"{path}/{changing}", bearer("user:eve"), **sent)) == (404, "not_found")
+    again = await bench.post(f"{path}/payment", **paying)
+    assert (again.status_code, again.json()["payment_status"]) == (202, "pending")
+    assert [send.message for send in bench.shop.to_payments][-1] == TryMethod("card", "pm_card_visa", 1)
+    assert (await bench.post(f"{path}/access/revoke")).status_code == 204
+    assert (await bench.post(f"{path}/cancel")).json()["closing"] is True
 
 
 async def test_an_order_is_cancelled(bench: Bench) -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
 from pipelines.events import users
+from pipelines.log import outbox, resting, sql
 from pipelines.log.outbox import OutboxLog, outbox_table, put
+from pipelines.log.resting import RESTS_AFTER, Resting
+from pipelines.log.sql import JournalLog
 from serve.users.store import open_engine
 from tests.databases import Databases
+from tests.unit.doubles import FakeClock, MemoryJournal
 
 METADATA = sa.MetaData()
 OUTBOX = outbox_table(METADATA)
@@ -60,3 +65,57 @@ async def test_a_wait_ends_when_another_process_has_written_and_at_its_deadline(
     await asyncio.to_thread(write, engine, "u1", 1, CHANGED)
     await asyncio.wait_for(waiting, 5)
     await log.wait(0, 30)
+
+
+def test_a_file_rests_when_it_was_not_written_to_for_a_while(tmp_path: Path) -> None:
+    file, now = tmp_path / "shop.db-wal", [10.0]
+    rests = Resting(tmp_path / "shop.db", lambda: now[0])
+    assert not rests()
+    file.write_bytes(b"1")
+    now[0] = 20.0
+    assert not rests()
+    now[0] += RESTS_AFTER
+    assert rests()
+    file.write_bytes(b"12")
+    assert not rests()
+    now[0] += RESTS_AFTER - 0.1
+    assert not rests()
+    now[0] += 0.1
+    assert rests()
+    assert not Resting(None, lambda: now[0])()
+
+
+async def test_while_nobody_writes_it_is_looked_into_less_often(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, "u1", 1, CHANGED)
+    monkeypatch.setattr(resting, "RESTS_AFTER", 0.0)
+    monkeypatch.setattr(outbox, "LONGEST", 60.0)
+    log = OutboxLog(engine, OUTBOX, look_every=0.01)
+    looks, end = [0], log._end
+
+    def counted() -> int:
+        looks[0] += 1
+        return end()
+
+    monkeypatch.setattr(log, "_end", counted)
+    await log.wait(1, 0.3)
+    assert looks[0] <= 3
+    waiting = asyncio.create_task(log.wait(1, 30))
+    await asyncio.to_thread(write, engine, "u1", 2, CHANGED)
+    monkeypatch.setattr(resting, "RESTS_AFTER", 0.5)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_journal_that_rests_is_looked_into_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "journal.db-wal").write_bytes(b"1")
+    monkeypatch.setattr(resting, "RESTS_AFTER", 0.0)
+    monkeypatch.setattr(sql, "LONGEST", 60.0)
+    log = JournalLog(MemoryJournal(FakeClock()), look_every=0.01, file=tmp_path / "journal.db")
+    await log.wait(0, 0.01)
+    waiting = asyncio.create_task(log.wait(0, 30))
+    done, _ = await asyncio.wait([waiting], timeout=0.1)
+    assert not done
+    monkeypatch.setattr(resting, "RESTS_AFTER", 0.5)
+    (tmp_path / "journal.db-wal").write_bytes(b"12")
+    await asyncio.wait_for(waiting, 5)

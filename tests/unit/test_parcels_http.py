@@ -337,6 +337,17 @@ async def test_refunds_in_parts_put_back_or_not_and_never_more_than_was_paid(ben
     assert (await bench.get(f"/api/orders/{order_id}/receipt")).json()["refunded"] == 2_890
 
 
+async def test_a_refund_says_whether_its_units_had_left(bench: Bench) -> None:
+    order_id = await paid(bench)
+    for path, body in (("pack", {}), ("shipments", {"carrier": "DHL", "tracking": "1", "lines": {"MUG": 1}})):
+        await bench.post(f"/api/admin/orders/{order_id}/{path}", STAFF, **body)
+    path = f"/api/admin/orders/{order_id}/refunds"
+    came_back = [{"sku": "MUG", "quantity": 1, "shipped": True}]
+    assert (await bench.post(path, STAFF, lines=came_back, reason="too big")).status_code == 200
+    assert problem(await bench.post(path, STAFF, lines=came_back, reason="again")) == (422, "bad_refund_lines")
+    assert bench.shop.states["order", order_id].to_ship == {"MUG": 1}
+
+
 async def test_orders_are_found_by_filters(bench: Bench) -> None:
     await bench.store.note_orders(
         [

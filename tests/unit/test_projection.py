@@ -1,14 +1,15 @@
 """Projections: many events, few writes, nothing skipped."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from actors import order, stock
 from actors.pricing import Line
+from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.list_orders import OrderNote, list_orders
 from pipelines.log.base import Happened
 from pipelines.progress import SqlProgress
@@ -55,6 +56,23 @@ async def test_the_newest_availability_of_each_sku_is_written_once(tmp_path: Pat
     shelf, log = Shelf(), stocked()
     assert await run(show_availability(shelf), log, tmp_path) == log.events[-1].position
     assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+
+
+class Index:
+    def __init__(self) -> None:
+        self.left: dict[str, int] = {}
+
+    async def note_stock(self, left: Mapping[str, int]) -> None:
+        self.left |= left
+
+
+async def test_units_that_an_order_gave_back_and_waits_for_are_left_for_the_catalogue(tmp_path: Path) -> None:
+    shelf, index, log = Shelf(), Index(), MemoryLog()
+    log.append("stock", "MUG", 1, stock.UnitsHeld("o2", 2, 1, 5, 0))
+    log.append("stock", "MUG", 2, stock.HoldWaited("o2", 2, 2, 2))
+    await run(show_availability(shelf), log, tmp_path)
+    await run(index_stock(cast(ProductIndexer, index)), log, tmp_path)
+    assert (shelf.writes, index.left) == ([[("MUG", 2, 2)]], {"MUG": 2})
 
 
 async def test_a_write_that_fails_is_made_again_and_skips_nothing(tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ UNSEEN: dict[tuple[str, int], str] = {
     ("POST /api/admin/orders/{id}/pack", 422): ONE_REQUEST,
     ("POST /api/orders/{id}/cancel", 422): ONE_REQUEST,
     ("DELETE /api/cart/items", 422): ONE_REQUEST,
+    ("POST /api/orders/{id}/access/revoke", 409): NOT_WALKED
+    + "test_orders_http.py::test_an_adopted_order_is_the_accounts_to_pay_and_the_guests_to_look_at",
     ("GET /api/orders", 503): NO_ENTITY,
     ("GET /api/admin/orders", 503): NO_ENTITY,
     ("GET /.well-known/jwks.json", 429): NOT_LIMITED,

@@ -154,11 +154,63 @@ def test_there_is_an_end_to_parcels_and_news() -> None:
     assert answer.code == "too_many_shipments"
 
 
-def test_units_refunded_are_taken_to_be_ones_that_had_not_left() -> None:
+def test_what_is_left_is_what_was_neither_shipped_nor_taken_off() -> None:
     parcels = (Shipment("DHL", "T1", "1", lines={"bolt": 2}),)
-    assert units_left({"bolt": 3, "cog": 1}, {}, parcels) == {"bolt": 1, "cog": 1}
-    assert units_left({"bolt": 3, "cog": 1}, {"bolt": 1}, parcels) == {"cog": 1}
-    assert units_left({"bolt": 3, "cog": 1}, {"bolt": 3, "cog": 1}, parcels) == {}
+    assert units_left({"bolt": 3, "cog": 1}, parcels) == {"bolt": 1, "cog": 1}
+    assert units_left({"bolt": 2, "cog": 1}, parcels) == {"cog": 1}
+    assert units_left({"bolt": 0, "cog": 0}, parcels) == {}
+
+
+def partly_shipped() -> Desk:
+    """Two bolts of three have left."""
+    desk = Desk()
+    desk.tell(AddShipment("DHL", "T1", {"bolt": 2}))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("refund", "left"),
+    [
+        # What is not put back is what somebody has; what is put back is what was not sent, if nobody says otherwise.
+        (Refund("r1", discarded={"bolt": 1}), {"bolt": 1, "cog": 1}),
+        (Refund("r1", discarded={"bolt": 3}), {"cog": 1}),
+        (Refund("r1", lines={"bolt": 1}), {"cog": 1}),
+        (Refund("r1", lines={"bolt": 1}, discarded={"bolt": 1}), {"cog": 1}),
+        (Refund("r1", lines={"bolt": 2}), {"cog": 1}),
+        (Refund("r1", lines={"bolt": 1}, shipped={"bolt": 1}), {"bolt": 1, "cog": 1}),
+        (Refund("r1", discarded={"bolt": 1}, shipped={"bolt": 0}), {"cog": 1}),
+        (Refund("r1", discarded={"cog": 1}), {"bolt": 1}),
+        (Refund("r1", 50), {"bolt": 1, "cog": 1}),
+    ],
+)
+def test_a_refund_takes_off_what_is_left_only_units_that_had_not_left(refund: Refund, left: dict[str, int]) -> None:
+    desk = partly_shipped()
+    desk.tell(refund)
+    assert desk.state.to_ship == left
+    desk.tell(AddShipment("UPS", "T2"))
+    assert desk.state.shipments[1].lines == left
+    assert desk.state.status == "shipped"
+
+
+def test_units_of_which_all_or_none_have_left_are_not_the_others() -> None:
+    desk = partly_shipped()
+    for shipped in ({"bolt": 3}, {"bolt": -1}, {"cog": 1}, {"nut": 1}):
+        refused = desk.tell(Refund("r1", lines={"bolt": 3}, shipped=shipped))
+        assert code(refused)[0] == "bad_refund_lines"
+    assert code(desk.tell(Refund("r1", lines={"bolt": 3}, shipped={"bolt": 1})))[0] == "bad_refund_lines"
+    asked = desk.tell(Refund("r1", lines={"bolt": 2}, discarded={"bolt": 1}, shipped={"bolt": 2}))
+    assert isinstance(asked.events[0], order.RefundRequested)
+    assert asked.events[0].shipped == {"bolt": 2}
+    assert (desk.state.items["bolt"].kept, desk.state.to_ship) == (0, {"cog": 1})
+
+
+def test_of_an_order_that_has_left_only_units_that_had_left_are_refunded() -> None:
+    desk = Desk()
+    desk.tell(Ship("DHL", "T1"))
+    asked = desk.tell(Refund("r1", lines={"bolt": 1}))
+    assert isinstance(asked.events[0], order.RefundRequested)
+    assert asked.events[0].shipped == {"bolt": 1}
+    assert desk.state.to_ship == {}
 
 
 def encoded(tag: str, **fields: object) -> bytes:
@@ -210,7 +262,7 @@ def test_a_snapshot_of_before_is_read_and_goes_on() -> None:
     plain = msgspec.to_builtins(desk.state)
     plain["shipments"] = [{"carrier": "DHL", "tracking": "T1"}]
     for item in plain["items"].values():
-        del item["discarded"]
+        del item["discarded"], item["refunded_shipped"]
     for step in plain["history"]:
         step.pop("who"), step.pop("about")
     desk.state = ORDER.state_of(msgspec.msgpack.encode(plain))

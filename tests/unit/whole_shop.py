@@ -109,13 +109,13 @@ def ending_desk(settings: Settings) -> Iterator[GatewayDesk]:
 
         desk, client = asyncio.run_coroutine_threadsafe(open_desk(), loop).result(10)
         try:
-            yield _Across(desk, loop)
+            yield Across(desk, loop)
         finally:
             asyncio.run_coroutine_threadsafe(desk.stop(), loop).result(10)
             asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(10)
 
 
-class _Across(GatewayDesk):
+class Across(GatewayDesk):
     """A desk that is spoken to from another loop."""
 
     def __init__(self, desk: GatewayDesk, loop: asyncio.AbstractEventLoop) -> None:

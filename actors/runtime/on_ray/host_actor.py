@@ -4,21 +4,22 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import ray
 
-from actors.journal.base import Journal, JournalUnavailable, ShardId
+from actors.journal.base import Journal, ShardId
 from actors.runtime.clock import SystemClock, SystemEntropy
 from actors.runtime.host import Host
 from actors.runtime.kind import Kind
 from actors.runtime.limits import Limits
 from actors.runtime.memory import calm_garbage_collection
+from actors.runtime.on_ray.host_group import HostGroup
 from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
-from actors.runtime.ports import EffectRunner, Entities
+from actors.runtime.ports import EffectRunner, Entities, Publisher
 from actors.runtime.region import Region
 from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
@@ -27,13 +28,23 @@ from actors.runtime.wire import Record
 _log = logging.getLogger("troupe.runtime")
 
 
-class Furnishing(Protocol):
-    """What the application puts into a host: its kinds, its journal, its effects, and what runs beside it."""
+class Kept(NamedTuple):
+    """Kinds of entity, and the journal that their records stand in."""
 
     kinds: Mapping[str, Kind]
     journal: Journal
+
+
+class Furnishing(Protocol):
+    """What the application puts into a host: its kinds and journals, its effects, and what runs beside it.
+
+    `publisher`: where events go out to; None where the journal itself is the event log.
+    """
+
+    kept: Sequence[Kept]
     runners: Mapping[str, EffectRunner]
     limits: Limits
+    publisher: Publisher | None
 
     def wrote(self, position: int, record: Record) -> None: ...
 
@@ -58,7 +69,6 @@ class HostActor:
         self._name = name
         self._furnish: Furnish = load(furnish)
         self._settings = dict(settings)
-        self._owning = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
 
     async def _up(self) -> None:
@@ -82,62 +92,63 @@ class HostActor:
         entropy = SystemEntropy()
         clock = SystemClock()
         furnishing = await self._furnish(self._name, self._settings)
-        self._opened.push_async_callback(furnishing.journal.close)
+        for kept in furnishing.kept:
+            self._opened.push_async_callback(kept.journal.close)
+        if furnishing.publisher is not None:
+            self._opened.push_async_callback(furnishing.publisher.close)
         self._tasks = Tasks()
         self._opened.push_async_callback(self._tasks.close)
         self._way = RayWay(self._tasks)
-        region = Region(furnishing.kinds, self._way, clock, entropy, furnishing.limits.shards)
-        self._host = Host(
-            self._name,
-            furnishing.kinds,
-            furnishing.journal,
-            clock,
-            entropy,
-            furnishing.limits,
-            furnishing.runners,
-            region.post,
-            furnishing.wrote,
+        kinds = {name: kind for kept in furnishing.kept for name, kind in kept.kinds.items()}
+        region = Region(kinds, self._way, clock, entropy, furnishing.limits.shards)
+        self._group = self._way.here = HostGroup(
+            [
+                Host(
+                    self._name,
+                    kept.kinds,
+                    kept.journal,
+                    clock,
+                    entropy,
+                    furnishing.limits,
+                    furnishing.runners,
+                    region.post,
+                    furnishing.wrote,
+                    furnishing.publisher,
+                )
+                for kept in furnishing.kept
+            ]
         )
-        self._way.here = self._host
-        reception = Reception(self._host.accept, entropy.token())
+        reception = Reception(self._group.accept, entropy.token())
         self._opened.push_async_callback(reception.close)
         self._endpoint = await reception.open(ray.util.get_node_ip_address())
-        self._opened.push_async_callback(self._release)
-        await self._host.start()
+        self._opened.push_async_callback(self._group.stop)
+        await self._group.start()
         await self._way.start()
         self._opened.push_async_callback(furnishing.stop)
-        await furnishing.start(region, self._host.has_everything)
+        await furnishing.start(region, self._group.has_everything)
         calm_garbage_collection()
 
     async def pid(self) -> int:
         return os.getpid()
 
     async def own(self, shards: list[ShardId]) -> list[ShardId]:
-        """Takes these over; answers with all that this host has. One such call at a time."""
+        """Takes these over; answers with all that this host has."""
         await self._up()
-        async with self._owning:
-            try:
-                await self._host.own(shards)
-            except JournalUnavailable as error:
-                _log.warning("shards could not be taken: %s", error)
+        await self._group.own(shards)
         return await self.owned()
 
     async def disown(self, shards: list[ShardId]) -> list[ShardId]:
         """Hands these over in order; answers with all that is left."""
         await self._up()
-        async with self._owning:
-            try:
-                await self._host.disown(shards)
-            except JournalUnavailable as error:
-                _log.warning("shards could not be released in order: %s", error)
+        await self._group.disown(shards)
         return await self.owned()
 
     async def owned(self) -> list[ShardId]:
         await self._up()
-        if self._host.ended:
+        if self._group.ended:
             # It had no lease for too long: an end, after which Ray starts it anew.
             os._exit(1)
-        return list(self._host.shards)
+        return self._group.shards
 
     async def endpoint(self) -> Endpoint:
         """Where commands are taken, and the token to show there."""
@@ -147,16 +158,12 @@ class HostActor:
     async def status(self) -> dict[str, Any]:
         """What an operator wants to see."""
         await self._up()
-        return status(self._host)
+        return status(self._group.hosts)
 
     async def stop(self) -> None:
         """Ends in order: flows first, then the shards are released."""
         await self._up()
         await self._opened.aclose()
-
-    async def _release(self) -> None:
-        async with self._owning:
-            await self._host.stop()
 
 
 def start_host(name: str, furnish: str, settings: Mapping[str, str], namespace: str, **options: Any) -> Any:

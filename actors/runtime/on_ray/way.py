@@ -7,8 +7,8 @@ from typing import Any
 
 import ray
 
-from actors.runtime.host import Host
 from actors.runtime.in_process import NearLink
+from actors.runtime.on_ray.host_group import HostGroup
 from actors.runtime.on_ray.link import RayLink
 from actors.runtime.on_ray.reception import Endpoint
 from actors.runtime.placement import Table
@@ -24,10 +24,10 @@ CALL_SECONDS = 5.0
 
 
 class RayWay:
-    """Keeps a copy of the table, renewed when asked and once a second. `here`: the host of this process, if any."""
+    """Keeps a copy of the table, renewed when asked and once a second. `here`: the hosts of this process, if any."""
 
     def __init__(self, tasks: Tasks) -> None:
-        self.here: Host | None = None
+        self.here: HostGroup | None = None
         self._tasks = tasks
         self._table = Table(0, {})
         self._links: dict[str, RayLink] = {}
@@ -43,8 +43,9 @@ class RayWay:
             await self.refresh()
 
     def link(self, kind: str, shard: int) -> Link | None:
-        if self.here is not None and (kind, shard) in self.here.shards:
-            return NearLink(self.here)
+        here = self.here.of(kind) if self.here is not None else None
+        if here is not None and (kind, shard) in here.shards:
+            return NearLink(here)
         host = self._table.hosts.get((kind, shard))
         if host is None:
             return None

@@ -147,11 +147,11 @@ def document(product: ProductFacts, in_stock: frozenset[str]) -> Document | None
         for text in said:
             made.add_text(field, normal(text))
             made.add_text(f"{field}_words", normal(text))
-    for term in _facets(paths, known):
+    for term in facet_terms(paths, known):
         made.add_text("facet", term)
-    for term in _shown(paths, known):
+    for term in shown_terms(paths, known):
         made.add_text("shown", term)
-    made.add_json("numbers", json.dumps(_numbers(known)))
+    made.add_json("numbers", json.dumps(numbers(known)))
     made.add_boolean("available", any(variant.sku in in_stock for variant in variants))
     made.add_integer("price", min(prices))
     made.add_integer("by_price", sort_key(min(prices), 30, product.id))
@@ -168,7 +168,7 @@ def sort_key(first: int, bits: int, id: str) -> int:
     return min(max(first, 0), (1 << bits) - 1) << rest | tie
 
 
-def _facets(paths: list[tuple[str, str]], known: list[Attribute]) -> Iterator[str]:
+def facet_terms(paths: list[tuple[str, str]], known: list[Attribute]) -> Iterator[str]:
     for path, _ in paths:
         yield category_term(path)
     for one in known:
@@ -184,7 +184,7 @@ def attribute_term(key: str, kind: str, value: str) -> str:
     return f"{kind}{PART}{key}{PART}{value}"
 
 
-def _shown(paths: list[tuple[str, str]], known: list[Attribute]) -> Iterator[str]:
+def shown_terms(paths: list[tuple[str, str]], known: list[Attribute]) -> Iterator[str]:
     for path, name in paths:
         yield f"c{PART}{path}{PART}{name.replace(PART, ' ')}"
     for one in known:
@@ -194,7 +194,7 @@ def _shown(paths: list[tuple[str, str]], known: list[Attribute]) -> Iterator[str
         yield f"n{PART}{name}{PART}{label}"
 
 
-def _numbers(known: list[Attribute]) -> dict[str, list[float]]:
+def numbers(known: list[Attribute]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     for one in known:
         if one.kind == "n":

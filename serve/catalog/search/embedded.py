@@ -4,57 +4,28 @@ One process writes (`generations.py`), any number read (`reading.py`).
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher
 
 from actors.runtime.ports import Overloaded
 from serve.catalog.search import facets
-from serve.catalog.search.analysis import Analysis, folded
-from serve.catalog.search.base import (
-    DEEPEST,
-    Asked,
-    BadCursor,
-    Found,
-    Hit,
-    Matched,
-    Sort,
-    Suggestion,
-)
-from serve.catalog.search.documents import (
-    HIGHEST_KEY,
-    STATE,
-    Kept,
-    active,
-    category_paths,
-    kept_in,
-    schema,
-)
+from serve.catalog.search.analysis import Analysis
+from serve.catalog.search.answers import ENOUGH, Cursor, categories_named, hit, longer, product, sealed, unsealed
+from serve.catalog.search.base import DEEPEST, Asked, Found, Matched, Sort, Suggestion
+from serve.catalog.search.documents import STATE, Kept, active, kept_in, schema
+from serve.catalog.search.embedded_forms import EmbeddedForms
 from serve.catalog.search.engine import without_panic
 from serve.catalog.search.highlights import Marker
 from serve.catalog.search.queries import Texts, Words, words_of
 from serve.catalog.search.reading import LOOK_SECONDS, Reader
 from serve.catalog.search.synonyms import Synonyms
 
-# Fewer products than this, and words that are nearly right are looked for too.
-ENOUGH = 3
-
 Answer = TypeVar("Answer")
-
-
-class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """`after`: the last key, or for relevance and names how many came before."""
-
-    sort: Sort
-    matched: Matched
-    after: int
 
 
 class _Order(NamedTuple):
@@ -100,7 +71,7 @@ class EmbeddedSearch:
 
     async def search(self, asked: Asked) -> Found:
         """See `ProductSearch`."""
-        cursor = None if asked.cursor is None else _unsealed(asked.cursor, asked.sort)
+        cursor = None if asked.cursor is None else unsealed(asked.cursor, asked.sort)
         return await self._run(partial(self._search, asked, cursor))
 
     async def suggest(self, text: str, limit: int) -> list[Suggestion]:
@@ -127,7 +98,7 @@ class EmbeddedSearch:
         searcher = self._reader.searcher()
         groups = self._synonyms.groups()
         typed = words_of(asked.text, self._analysis)
-        texts = Texts(typed, self._analysis, groups, self._schema)
+        texts = Texts(typed, self._analysis, groups, EmbeddedForms(self._schema))
         matched: Matched = "all_words"
         if not asked.text.strip():
             text = self._everything()
@@ -142,18 +113,18 @@ class EmbeddedSearch:
         found, total, following = self._page(searcher, within, sort, cursor, asked.limit)
         marker = Marker(typed, matched, self._analysis, groups)
         return Found(
-            hits=[_hit(kept, typed, marker) for kept in found],
+            hits=[hit(kept.facts, _in_stock(kept), typed, marker) for kept in found],
             total=total,
             matched=matched,
             facets=facets.counted(searcher, text, chosen, asked) if cursor is None else None,
-            next=None if following is None else _sealed(Cursor(asked.sort, matched, following)),
+            next=None if following is None else sealed(Cursor(asked.sort, matched, following)),
         )
 
     def _everything(self) -> Query:
         state = Query.term_query(self._schema, "id", STATE)
         return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, state)])
 
-    def _found_words(self, searcher: Searcher, texts: Texts, enough: int = ENOUGH) -> tuple[Query, Matched]:
+    def _found_words(self, searcher: Searcher, texts: Texts[Query], enough: int = ENOUGH) -> tuple[Query, Matched]:
         """The strictest reading of the words that finds enough. Filters do not change how words are read."""
         exact, bent = texts.query("all_words"), texts.query("typos")
         strictly = _count(searcher, exact)
@@ -191,40 +162,24 @@ class EmbeddedSearch:
         typed = words_of(text, self._analysis)
         if not typed.words:
             return []
-        texts = Texts(typed, self._analysis, self._synonyms.groups(), self._schema)
+        texts = Texts(typed, self._analysis, self._synonyms.groups(), EmbeddedForms(self._schema))
         query, matched = self._found_words(searcher, texts, enough=1)
         found = [] if matched == "some_words" else self._page(searcher, query, "relevance", None, limit)[0]
         suggested = [
-            *self._longer(searcher, typed, text)[: max(1, limit // 3)],
-            *self._categories(found, typed)[: max(1, limit // 4)],
+            *self._longer(searcher, typed, texts, text)[: max(1, limit // 3)],
+            *categories_named([kept.facts for kept in found], typed, self._analysis)[: max(1, limit // 4)],
         ]
-        products = [
-            Suggestion(kind="product", text=kept.facts.name, target=kept.facts.slug, image=kept.facts.image)
-            for kept in found
-        ]
-        return [*suggested, *products][:limit]
+        return [*suggested, *(product(kept.facts) for kept in found)][:limit]
 
-    def _longer(self, searcher: Searcher, typed: Words, text: str) -> list[Suggestion]:
+    def _longer(self, searcher: Searcher, typed: Words, texts: Texts[Query], text: str) -> list[Suggestion]:
         """What was typed with its last word finished, most frequent first, where other words are in names too."""
         if not typed.open:
             return []
-        others = [Query.term_query(self._schema, "name", self._analysis.stem(word)) for word in typed.words[:-1]]
+        others = texts.others_in_names()
         together = Query.boolean_query([(Occur.Must, one) for one in others]) if others else Query.all_query()
-        last = typed.words[-1]
-        terms = searcher.terms_with_prefix("name_words", last, together, 8)
-        before = " ".join(text.split()[:-1])
-        return [Suggestion(kind="words", text=f"{before} {term}".strip()) for term, _ in terms if term != last]
-
-    def _categories(self, found: list[Kept], typed: Words) -> list[Suggestion]:
-        """Of what was found, those whose own name has the last word or begins with it."""
-        named: dict[str, str] = {}
-        for kept in found:
-            for path, name in category_paths(kept.facts):
-                words = self._analysis.words(name)
-                stem = self._analysis.stem(typed.words[-1])
-                if any(word.startswith(typed.words[-1]) or self._analysis.stem(word) == stem for word in words):
-                    named.setdefault(path, name)
-        return [Suggestion(kind="category", text=name, target=path) for path, name in named.items()]
+        return longer(
+            text, typed, [term for term, _ in searcher.terms_with_prefix("name_words", typed.words[-1], together, 8)]
+        )
 
 
 def _count(searcher: Searcher, query: Query) -> int:
@@ -238,36 +193,5 @@ def _call_soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> Non
         return  # the loop is closed, and nobody counts any more
 
 
-def _hit(kept: Kept, typed: Words, marker: Marker) -> Hit:
-    product, variants = kept.facts, active(kept.facts)
-    prices = [variant.price for variant in variants]
-    meant = [variant.sku for variant in variants if folded(variant.sku) == typed.whole]
-    paths = category_paths(product)
-    return Hit(
-        id=product.id,
-        sku=(meant or [variants[0].sku])[0],
-        slug=product.slug,
-        name=product.name,
-        category=paths[-1][0] if paths else "",
-        price=min(prices),
-        price_max=max(prices),
-        image=product.image,
-        available=any(variant.sku in kept.in_stock for variant in variants),
-        highlights=marker.highlights(product.name, product.description),
-    )
-
-
-def _sealed(cursor: Cursor) -> str:
-    return base64.urlsafe_b64encode(msgspec.msgpack.encode(cursor)).rstrip(b"=").decode()
-
-
-def _unsealed(text: str, sort: Sort) -> Cursor:
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        cursor = msgspec.msgpack.decode(raw, type=Cursor)
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise BadCursor from None
-    top = DEEPEST if sort in ("relevance", "name") else HIGHEST_KEY
-    if cursor.sort != sort or not 0 <= cursor.after < top:
-        raise BadCursor
-    return cursor
+def _in_stock(kept: Kept) -> bool:
+    return any(variant.sku in kept.in_stock for variant in active(kept.facts))

@@ -5,31 +5,16 @@ The counts of a facet ignore what is selected of it: who has chosen red still se
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 from tantivy import FieldType, Occur, Query, Schema, Searcher
 
 from serve.catalog.search.analysis import sound
-from serve.catalog.search.base import (
-    Asked,
-    AttributeFacet,
-    AvailabilityCount,
-    CategoryCount,
-    Facets,
-    PriceCount,
-    ValueCount,
-    Wanted,
-)
+from serve.catalog.search.base import Asked, Facets, Wanted
 from serve.catalog.search.documents import PART, attribute_term, category_term
+from serve.catalog.search.facet_counts import MOST_TERMS, PRICE_STEPS, Buckets, facets_of
 
-MOST_TERMS = 5_000
-MOST_ATTRIBUTES = 30
-MOST_VALUES = 100
 MOST_NUMBERS = 20_000
-# Minor units: 1, 2, 5, 10, 20 and so on of what a hundred of them make. Fixed, so that a choice does not move them.
-PRICE_STEPS = [0, *(step * 10**power for power in range(2, 9) for step in (1, 2, 5)), 10**9 + 1]
-
-Buckets = list[dict[str, Any]]
 
 
 def filters(asked: Asked, schema: Schema, searcher: Searcher) -> dict[str, Query]:
@@ -90,16 +75,12 @@ def counted(searcher: Searcher, text: Query, chosen: Mapping[str, Query], asked:
             others = searcher.aggregate(query, {"shown": _shown(f"{start}.*")})["shown"]["buckets"]
             own = {bucket["key"] for bucket in others}
             shown = [bucket for bucket in shown if bucket["key"] not in own] + others
-    units = {bool(bucket["key"]): int(bucket["doc_count"]) for bucket in flags}
-    return Facets(
-        _tree(shown, asked),
-        [
-            PriceCount(int(bucket["from"]), int(bucket["to"]), int(bucket["doc_count"]))
-            for bucket in prices
-            if bucket["doc_count"] and "from" in bucket and "to" in bucket
-        ],
-        AvailabilityCount(units.get(True, 0), units.get(False, 0)),
-        _attributes(searcher, text, chosen, shown, asked),
+    return facets_of(
+        shown,
+        prices,
+        flags,
+        asked,
+        lambda names: {name: _ends(searcher, narrowed(text, chosen, besides=_facet(name)), name) for name in names},
     )
 
 
@@ -117,62 +98,6 @@ def _prices() -> dict[str, Any]:
 
 def _flags() -> dict[str, Any]:
     return {"terms": {"field": "available"}}
-
-
-def _tree(shown: Buckets, asked: Asked) -> list[CategoryCount]:
-    nodes: dict[str, CategoryCount] = {}
-    for bucket in shown:
-        kind, *parts = bucket["key"].split(PART)
-        if kind != "c":
-            continue
-        path, name = parts
-        before = nodes.get(path)
-        # The same category under an old name and a new one, until all its products are told again.
-        count = int(bucket["doc_count"]) + (before.count if before else 0)
-        nodes[path] = CategoryCount(path, before.name if before else name, count, path in asked.categories, [])
-    roots: list[CategoryCount] = []
-    for path in sorted(nodes):
-        above = nodes.get(path.rpartition("/")[0])
-        (roots if above is None else above.children).append(nodes[path])
-    return roots
-
-
-def _attributes(
-    searcher: Searcher, text: Query, chosen: Mapping[str, Query], shown: Buckets, asked: Asked
-) -> list[AttributeFacet]:
-    values: dict[tuple[str, str], dict[str, ValueCount]] = {}
-    labels: dict[str, str] = {}
-    numbers: dict[str, int] = {}
-    for bucket in sorted(shown, key=lambda bucket: (-bucket["doc_count"], bucket["key"])):
-        kind, *parts = bucket["key"].split(PART)
-        count = int(bucket["doc_count"])
-        if kind == "n":
-            name, label = parts
-            numbers[name] = numbers.get(name, 0) + count
-        elif kind in ("s", "b"):
-            name, value, label, said = parts
-            of_name = values.setdefault((name, kind), {})
-            before = of_name.get(value)
-            selected = name in asked.attributes and value in asked.attributes[name].values
-            of_name[value] = ValueCount(
-                value, before.label if before else said, count + (before.count if before else 0), selected
-            )
-        else:
-            continue
-        labels.setdefault(name, label)
-    found = [_values(name, kind, labels[name], list(counts.values())) for (name, kind), counts in values.items()]
-    for name, count in numbers.items():
-        low, high = _ends(searcher, narrowed(text, chosen, besides=_facet(name)), name)
-        found.append(AttributeFacet(name=name, label=labels[name], type="number", count=count, low=low, high=high))
-    return sorted(found, key=lambda one: (-one.count, one.name))[:MOST_ATTRIBUTES]
-
-
-def _values(name: str, kind: str, label: str, counts: list[ValueCount]) -> AttributeFacet:
-    type: Literal["flag", "text"] = "flag" if kind == "b" else "text"
-    counts.sort(key=lambda one: (-one.count, one.value))
-    return AttributeFacet(
-        name=name, label=label, type=type, count=sum(one.count for one in counts), values=counts[:MOST_VALUES]
-    )
 
 
 def _ends(searcher: Searcher, query: Query, name: str) -> tuple[float | None, float | None]:

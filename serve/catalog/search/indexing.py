@@ -1,44 +1,55 @@
 """What keeps the index of products: beside the mails, in the one process for what can wait a little."""
 
-from typing import Any
+import asyncio
 
 from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.log.base import EventLog
 from pipelines.log.outbox import OutboxLog
+from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
-from pipelines.projection import ProjectionRunner
+from pipelines.relay_outbox import OutboxRelay
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import METADATA, SearchStock
 from serve.catalog.tables import open_engine, outbox
+from serve.event_logs import catalog_log, cluster_of, logs_of
+from serve.opened import Opened
 from serve.settings import Settings
 
 STOCK_LOOK_EVERY = 0.1
+"""How often, in seconds, the journal is looked at for stock."""
 
 
 class Indexing:
     """The indexer over the catalogue's outbox and, for what is in stock, over the journal."""
 
-    def __init__(self, settings: Settings, journal: EventLog) -> None:
-        self._engine = open_engine(settings.database_url("catalog"), 2)
-        own = settings.database_url("search")
-        self._stock = SearchStock(own)
-        self._progress = SqlProgress(own, METADATA)
-        self._generations = Generations(settings.search_dir, Analysis(settings.language))
-        self.indexer = ProductIndexer(
-            OutboxLog(self._engine.execution_options(writes=False), outbox), self._generations, self._stock
-        )
-        self._stock_runner: ProjectionRunner[Any] = ProjectionRunner(index_stock(self.indexer), journal, self._progress)
+    def __init__(self, settings: Settings, journal: EventLog | None) -> None:
+        """`journal`: the event log, unless there is Kafka."""
+        self._settings = settings
+        self._journal = journal
+        self._opened = Opened()
 
     async def start(self) -> None:
-        await self.indexer.start()
-        await self._stock_runner.start()
+        """A start that fails leaves nothing open."""
+        settings, own = self._settings, self._settings.database_url("search")
+        async with Opened() as opened:
+            engine = open_engine(settings.database_url("catalog"), 2)
+            opened.push_async_callback(asyncio.to_thread, engine.dispose)
+            stock = opened.closing(SearchStock(own))
+            progress = opened.closing(SqlProgress(own, METADATA))
+            generations = opened.closing(Generations(settings.search_dir, Analysis(settings.language)))
+            log = catalog_log(settings)
+            if log is not None:
+                opened.closing(log)
+                publisher = opened.closing(KafkaPublisher(cluster_of(settings)))
+                await opened.running(OutboxRelay("catalogue", engine, outbox, publisher))
+            reading = log or OutboxLog(engine.execution_options(writes=False), outbox)
+            indexer = ProductIndexer(reading, generations, stock)
+            await opened.running(indexer)
+            # It waits for the indexer, so it stops before it.
+            await opened.running(logs_of(settings, opened, progress, self._journal).run(index_stock(indexer)))
+            self._opened = opened.pop_all()
 
     async def stop(self) -> None:
-        # The stock first: it waits for the indexer.
-        await self._stock_runner.stop()
-        await self.indexer.stop()
-        await self._generations.close()
-        await self._progress.close()
-        await self._stock.close()
-        self._engine.dispose()
+        """Everything is closed, whatever fails; raises what failed last."""
+        await self._opened.aclose()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from pipelines.progress import METADATA as PROGRESS
+from pipelines.progress import bring_up_to_date
 from pipelines.sql.retrying import transaction
 from pipelines.sql.revisions import metadata_of
 from pipelines.sql.words import insert_missing
@@ -17,13 +18,14 @@ METADATA = metadata_of("search")
 for _table in PROGRESS.tables.values():
     _table.to_metadata(METADATA)  # how far it has come stands beside it
 IN_STOCK = sa.Table("in_stock", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
+DOUBTED = sa.Table("doubted", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
 
 
 class SearchStock:
     """Implements `pipelines.index_products.KnowsStock`. Raises what SQLAlchemy raises."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url, METADATA, 2)
+        self._engine = open_engine(url, METADATA, 2, bring_up_to_date)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
@@ -39,6 +41,24 @@ class SearchStock:
                 found.update(connection.scalars(sa.select(IN_STOCK.c.sku).where(IN_STOCK.c.sku.in_(some))))
         return frozenset(found)
 
+    async def doubt(self, skus: Iterable[str]) -> None:
+        """See `KnowsStock`."""
+        await asyncio.to_thread(self._doubt, list(skus))
+
+    @transaction(again=True)
+    def _doubt(self, skus: list[str]) -> None:
+        with self._engine.begin() as connection:
+            for some in _pieces(skus):
+                insert_missing(connection, DOUBTED, [{"sku": sku} for sku in some])
+
+    async def doubted(self) -> frozenset[str]:
+        """See `KnowsStock`."""
+        return await asyncio.to_thread(self._doubted)
+
+    def _doubted(self) -> frozenset[str]:
+        with self._engine.execution_options(writes=False).connect() as connection:
+            return frozenset(connection.scalars(sa.select(DOUBTED.c.sku)))
+
     async def keep(self, changed: Mapping[str, bool]) -> None:
         """See `KnowsStock`."""
         await asyncio.to_thread(self._keep, changed)
@@ -48,6 +68,7 @@ class SearchStock:
         with self._engine.begin() as connection:
             for some in _pieces(list(changed)):
                 connection.execute(sa.delete(IN_STOCK).where(IN_STOCK.c.sku.in_(some)))
+                connection.execute(sa.delete(DOUBTED).where(DOUBTED.c.sku.in_(some)))
             if there := [{"sku": sku} for sku, is_there in changed.items() if is_there]:
                 insert_missing(connection, IN_STOCK, there)
 

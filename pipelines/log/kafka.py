@@ -1,0 +1,132 @@
+"""The event log on Kafka: each partition of a topic is a log of its own, read from any place in it."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from pipelines.log.base import Happened
+from pipelines.log.cloud_events import KafkaCluster, NotAnEvent, from_kafka
+
+FETCH = 1000
+
+_log = logging.getLogger("troupe.flows")
+
+
+def consumer_of(cluster: KafkaCluster, **more: Any) -> AIOKafkaConsumer:
+    """Reads what is committed, from the start where nothing better is known; nothing is committed by itself."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=cluster.servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=500,
+        request_timeout_ms=10_000,
+        **more,
+    )
+
+
+class PartitionLog:
+    """Implements `EventLog` over one partition that the consumer has. Positions are offsets, counted from 1.
+
+    For one reader: it moves the consumer.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        self._consumer = consumer
+        self._partition = partition
+        # What was fetched and is not handed out; it begins at `_at`, an offset.
+        self._kept: list[Any] = []
+        self._at: int | None = None
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        """As `EventLog.read`; what is no event of ours is passed over. Raises KafkaError."""
+        while records := await self._take(after, limit):
+            if events := [event for record in records if (event := _event(record)) is not None]:
+                return events
+            after = records[-1].offset + 1
+        return []
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """As `EventLog.wait`. Raises KafkaError."""
+        self._go_to(after)
+        if not self._kept:
+            self._kept = await self._fetch(FETCH, seconds)
+
+    async def _take(self, after: int, limit: int) -> list[Any]:
+        self._go_to(after)
+        if not self._kept:
+            self._kept = await self._fetch(limit, 0)
+        taken, self._kept = self._kept[:limit], self._kept[limit:]
+        if taken:
+            self._at = taken[-1].offset + 1
+        return taken
+
+    def _go_to(self, after: int) -> None:
+        if self._at != after:
+            self._kept = []
+            self._consumer.seek(self._partition, after)
+            self._at = after
+
+    async def _fetch(self, limit: int, seconds: float) -> list[Any]:
+        found = await self._consumer.getmany(self._partition, timeout_ms=round(seconds * 1000), max_records=limit)
+        return list(found.get(self._partition, ()))
+
+
+def _event(record: Any) -> Happened | None:
+    try:
+        return from_kafka(record.offset + 1, record.headers, record.value, record.timestamp)
+    except NotAnEvent as error:
+        _log.error("record %d of %s is no event: %s", record.offset, record.topic, error)
+        return None
+
+
+class TopicLog:
+    """Implements `EventLog` over a topic of one partition, for readers that want all of it in order.
+
+    Connects at the first use. Any number may read; each place is sought anew when they take turns.
+    """
+
+    def __init__(self, cluster: KafkaCluster, kind: str) -> None:
+        self._cluster = cluster
+        self._partition = TopicPartition(cluster.topic(kind), 0)
+        self._turn = asyncio.Lock()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._log: PartitionLog | None = None
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        """As `EventLog.read`. Raises KafkaError."""
+        async with self._turn:
+            return await (await self._open()).read(after, limit)
+
+    async def wait(self, after: int, seconds: float) -> None:
+        """As `EventLog.wait`. Raises KafkaError."""
+        async with self._turn:
+            await (await self._open()).wait(after, seconds)
+
+    async def end(self) -> int:
+        """The last position; 0 if nothing is there yet. Raises KafkaError."""
+        async with self._turn:
+            await self._open()
+            assert self._consumer is not None
+            ends = await self._consumer.end_offsets([self._partition])
+            return int(ends[self._partition])
+
+    async def close(self) -> None:
+        async with self._turn:
+            if self._consumer is not None:
+                consumer, self._consumer, self._log = self._consumer, None, None
+                await consumer.stop()
+
+    async def _open(self) -> PartitionLog:
+        if self._log is None:
+            consumer = consumer_of(self._cluster)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            consumer.assign([self._partition])
+            self._consumer, self._log = consumer, PartitionLog(consumer, self._partition)
+        return self._log

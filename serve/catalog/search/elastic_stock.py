@@ -1,0 +1,88 @@
+"""What is in stock, told to the documents of the products that have it.
+
+The SKU's own document is first: its versions decide which of two notes is the newer, and it names the products. These
+are written only if what they say may have changed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from elasticsearch import AsyncElasticsearch
+
+from pipelines.projection import Versioned
+from serve.catalog.search.elastic_bulk import Bulk
+from serve.catalog.search.elastic_documents import MERGE, NOTE
+from serve.catalog.search.elastic_indexes import Names, aliased
+
+MOST_KNOWN = 200_000
+
+
+class _Told(NamedTuple):
+    version: int
+    there: bool
+
+
+class ElasticStock:
+    """Implements `NotesStock`. Any number of them may be told the same, in any order.
+
+    `setup` comes first.
+    """
+
+    def __init__(self, client: AsyncElasticsearch, names: Names) -> None:
+        self._client = client
+        self._names = names
+        self._bulk = Bulk(client)
+        # What the products were told by this writer, as of which version.
+        self._told: OrderedDict[str, _Told] = OrderedDict()
+
+    async def note_stock(self, left: Mapping[str, Versioned[int]]) -> None:
+        """See `NotesStock`."""
+        notes = {sku: _Told(version, units > 0) for sku, (version, units) in left.items()}
+        said = await self._bulk.update(
+            self._names.stock, [(sku, NOTE, {"version": n.version, "there": n.there}) for sku, n in notes.items()]
+        )
+        newest = {
+            sku: doc
+            for (sku, note), doc in zip(notes.items(), said, strict=True)
+            if doc is not None and doc["version"] == note.version
+        }
+        updates = [update for sku, doc in newest.items() if self._may_differ(sku, doc) for update in _of(sku, doc)]
+        if updates:
+            # Looked up only now: an index that is begun later reads what was just noted.
+            for index in await aliased(self._client, self._names.fed):
+                await self._bulk.update(index, _joined(updates), refresh=True)
+        for sku in newest:
+            self._told[sku] = notes[sku]
+            self._told.move_to_end(sku)
+        while len(self._told) > MOST_KNOWN:
+            self._told.popitem(last=False)
+
+    def _may_differ(self, sku: str, doc: Mapping[str, Any]) -> bool:
+        """Not if nobody noted anything between what this writer told the products last and now, and it is the same."""
+        told = self._told.get(sku)
+        return told is None or told.version not in (doc.get("before"), doc["version"]) or told.there != doc["there"]
+
+
+def _of(sku: str, doc: Mapping[str, Any]) -> Iterable[tuple[str, str, list[Any]]]:
+    for product in doc.get("products", ()):
+        yield product, sku, [doc["version"], doc["there"]]
+
+
+def _joined(updates: Iterable[tuple[str, str, list[Any]]]) -> list[tuple[str, str, dict[str, Any]]]:
+    """One update a product."""
+    stock: dict[str, dict[str, list[Any]]] = {}
+    for product, sku, note in updates:
+        stock.setdefault(product, {})[sku] = note
+    return [(id, MERGE, {"product": None, "version": 0, "stock": notes}) for id, notes in stock.items()]
+
+
+class StockInIndex:
+    """Implements `KnowsStock` for indexes that are told of the stock by themselves: nothing is known beside them."""
+
+    async def in_stock(self, skus: Iterable[str]) -> frozenset[str]:
+        """See `KnowsStock`."""
+        return frozenset()
+
+    async def keep(self, changed: Mapping[str, bool]) -> None:
+        """See `KnowsStock`."""

@@ -1,0 +1,41 @@
+"""The journals of a shop, as the settings choose them: which database keeps the records of which kinds of entity."""
+
+from typing import NamedTuple
+
+from actors.journal.base import Journal
+from actors.journal.mongo import MongoJournal
+from actors.journal.sql import SqlJournal
+from actors.kinds import CART, KINDS
+from actors.runtime.on_ray.host_actor import Kept
+from serve.opened import Opened
+from serve.settings import Settings
+
+
+class Journals(NamedTuple):
+    """`sql`: of orders, payments and stock; where there is no Kafka it is the event log, too."""
+
+    sql: Journal
+    kept: tuple[Kept, ...]
+
+
+async def open_journals(settings: Settings) -> Journals:
+    """All that hosts need; they are the caller's to close. Raises JournalUnavailable."""
+    async with Opened() as opened:
+        journal = opened.closing(SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full"))
+        await journal.setup()
+        carts = cart_journal(settings)
+        opened.pop_all()
+    if carts is None:
+        return Journals(journal, (Kept(KINDS, journal),))
+    others = {name: kind for name, kind in KINDS.items() if name != CART.name}
+    return Journals(journal, (Kept(others, journal), Kept({CART.name: CART}, carts)))
+
+
+def cart_journal(settings: Settings) -> MongoJournal | None:
+    """Where carts are kept if not with the rest; not connected yet, and its owner's to close."""
+    return None if settings.mongo_url is None else MongoJournal(settings.mongo_url.get_secret_value())
+
+
+def open_event_journal(settings: Settings) -> Journal:
+    """For who reads the journal as the event log, and writes nothing. The caller's to close."""
+    return SqlJournal(str(settings.database("journal")))
