@@ -1,14 +1,20 @@
 """A whole shop in one process, on the real servers that it is given."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from actors.journal.mongo import MongoJournal
 from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.topics import make_topics
+from serve.audit.auditing import audit
+from serve.audit.copying import copy_shop
+from serve.audit.findings import Findings
+from serve.audit.report import lines_of
 from tests.api.shopping import Buyer, Staff, body
 from tests.servers import address
 from tests.unit.whole_shop import WholeShop, whole_shop
@@ -51,3 +57,28 @@ def test_something_is_bought_and_all_services_know(shop: WholeShop, staff: Staff
         # The catalogue hears of the stock, the search of the product, the list of the order, and a mail goes out.
         eventually(lambda: [one["id"] for one in body(buyer.call("GET", "/api/orders"))["items"]] == [order["id"]])
         eventually(lambda: list(shop.settings.mails.glob("*.eml")))
+
+
+def test_everything_adds_up_on_the_servers(shop: WholeShop, staff: Staff, tmp_path: Path) -> None:
+    staff.put_product("KAFKA-2", 990)
+    staff.receive("KAFKA-2", 5)
+    with shop.client() as web:
+        for _ in range(3):
+            assert Buyer(web).buy("KAFKA-2")["status"] == "confirmed"
+        paid = Buyer(web).buy("KAFKA-2", reference="pm_card_chargeDeclined")
+    assert paid["status"] == "reserved"
+    copies = (tmp_path / str(n) for n in itertools.count())
+
+    def look() -> Findings:
+        folder = next(copies)
+        folder.mkdir()
+        copy_shop(shop.settings, folder)
+        return audit(folder)
+
+    def adds_up() -> bool:
+        findings = look()
+        assert not findings.damage, lines_of(findings, settled=True)
+        # The declined one waits for another try; all that is told has been heard.
+        return not [what for what in findings.waiting if "flow" in what]
+
+    eventually(adds_up, 60.0)
