@@ -165,19 +165,25 @@ class Servers:
             except BaseException as error:
                 failed.append(error)
                 self.telling.stopped.set()
+            finally:
+                ended[name].set()
 
-        threads = [threading.Thread(target=one, args=[name], daemon=True) for name in names]
-        for thread in threads:
-            thread.start()
+        # An event each, since a thread whose join() is broken off by a signal is taken for ended (Python 3.11).
+        ended = {name: threading.Event() for name in names}
+        for name in names:
+            threading.Thread(target=one, args=[name], daemon=True).start()
         try:
-            for thread in threads:
-                thread.join()
+            wait_for_all(ended.values())
         except BaseException:
             self.telling.stopped.set()
-            for thread in threads:
-                thread.join()
+            wait_for_all(ended.values())
             raise
         if failed:
             raise failed[0]
         if self.telling.stopped.is_set():
             raise Stopped
+
+
+def wait_for_all(events: Iterable[threading.Event]) -> None:
+    for event in events:
+        event.wait()

@@ -2,8 +2,10 @@
 
 import io
 import platform
+import signal
 import socket
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,34 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         assert not is_free(port)
         with pytest.raises(Missing, match=rf"^port {port} is taken; --port redis=NUMBER chooses another$"):
             type("R", (Here,), {"name": "redis"})(Choices(tmp_path, ports={"redis": port})).port_of("redis", tmp_path)
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_whoever_breaks_off_waits_until_nothing_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tidied = threading.Event()
+
+    class Slow(Here):
+        name = "redis"
+
+        def install(self, cache: Cache, telling: Telling) -> None:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            try:
+                telling.pause(20)
+            finally:
+                tidied.wait(0.3)  # nobody sets it: what is left to do takes a while
+                tidied.set()
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(fleet, "SERVICES", {"redis": Slow})
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(Interrupted):
+            Servers(["redis"], telling=told()[0], cache=Cache(tmp_path)).install()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert tidied.is_set()
