@@ -24,6 +24,7 @@ class MySQLServer(Server):
         accounts = self.folder / "accounts.sql"
         accounts.touch(mode=0o600)
         accounts.write_text(accounts_sql(self.password))
+        (self.folder / "tmp").mkdir(exist_ok=True)
         if (self.folder / "initialised").exists():
             return
         shutil.rmtree(self.folder / "data", ignore_errors=True)
@@ -32,8 +33,9 @@ class MySQLServer(Server):
         (self.folder / "initialised").touch()
 
     def _common(self) -> list[str]:
-        places = [f"--basedir={self.base}", f"--datadir={self.folder / 'data'}", "--secure-file-priv="]
-        return [*self.program, "--no-defaults", *places, *(["--user=root"] if os.geteuid() == 0 else [])]
+        folders = [f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder / 'tmp'}", "--secure-file-priv="]
+        options = ["--no-defaults", f"--basedir={self.base}", *folders]
+        return [*self.program, *options, *(["--user=root"] if os.geteuid() == 0 else [])]
 
     def command(self) -> list[str]:
         return [
