@@ -1,11 +1,16 @@
 """The tables of accounts and sessions, and their rows."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
 
 from pipelines.log.outbox import outbox_table
+
+_ACE = "xn--"
+"""What domains begin with that are written in ASCII and mean something else."""
 
 metadata = sa.MetaData()
 users = sa.Table(
@@ -136,5 +141,12 @@ def as_user(row: sa.Row[Any]) -> User:
 
 
 def folded(email: str) -> str:
-    """As addresses are kept and compared."""
-    return email.strip().casefold()
+    """As addresses are kept and compared: without case, and each domain in one spelling. Never two people's as one.
+
+    No fold of characters: by that faß.de were fass.de, which is another's domain.
+    """
+    plain = email.strip()
+    if not plain.isascii() or _ACE in plain.lower():
+        with suppress(EmailNotValidError):
+            plain = validate_email(plain, check_deliverability=False, test_environment=True).normalized
+    return plain.lower()
