@@ -94,6 +94,9 @@ def lean_document(routes: Sequence[Route]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, types, schemas, components)
+        for kind in route.declared.answers.values():
+            if kind in route.declared.examples:
+                components[kind.__name__]["examples"] = [msgspec.to_builtins(route.declared.examples[kind])]
     queries = {route.declared.query.__name__ for route in routes if route.declared.query is not None}
     return {"paths": paths, "schemas": {k: v for k, v in components.items() if k not in queries}}
 

@@ -8,6 +8,7 @@ from actors.runtime.ports import Entities
 from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
 from serve.gateway.problems import Problem
 from serve.notifications.languages import Language, accepted, supported
+from serve.orders.examples import EXAMPLES
 from serve.orders.following import last_seen, steps
 from serve.orders.receipts import receipt_html, receipt_text
 from serve.orders.schemas import (
@@ -49,7 +50,7 @@ _ORDER = {
 def order_routes(orders: Orders, entities: Entities, streams: Waiters, language: Language = "en") -> Routes:
     """All routes of orders for shoppers. `streams` bounds how many are followed at once; `language`: of receipts for
     who asked for none."""
-    routes = Routes(tag="orders", refuses_cards=True)
+    routes = Routes(tag="orders", refuses_cards=True, examples=EXAMPLES)
     _add_checkout(routes, orders)
     _add_reading(routes, orders)
     _add_receipts(routes, orders, language)

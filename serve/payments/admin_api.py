@@ -15,7 +15,7 @@ from serve.payments.transactions import Place, TransactionStore
 
 PAGE_OF_CSV = 500
 COLUMNS = ("at", "session", "kind", "attempt", "amount", "currency", "method", "reference", "detail", "raw", "event_id")
-_EXAMPLE = {
+_PAGE = {
     "items": [
         {
             "event_id": "payment/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10/2/1",
@@ -83,7 +83,7 @@ class TransactionPage(msgspec.Struct, frozen=True):
 
 
 def admin_payment_routes(store: TransactionStore) -> Routes:
-    routes = Routes(tag="staff: payments", refuses_cards=True)
+    routes = Routes(tag="staff: payments", refuses_cards=True, examples={TransactionPage: _PAGE})
 
     @routes.get(
         "/api/admin/payments/{id}/transactions",
@@ -91,7 +91,6 @@ def admin_payment_routes(store: TransactionStore) -> Routes:
         access="staff",
         query=SessionQuery,
         answers={200: TransactionPage},
-        answer_examples={200: _EXAMPLE},
         problems=("bad_cursor",),
     )
     async def of_one(request: Request) -> Response:
@@ -108,7 +107,6 @@ def admin_payment_routes(store: TransactionStore) -> Routes:
         access="staff",
         query=TransactionsQuery,
         answers={200: TransactionPage},
-        answer_examples={200: _EXAMPLE},
         problems=("bad_cursor",),
     )
     async def of_all(request: Request) -> Response:

@@ -68,6 +68,30 @@ async def test_nobody_is_logged_in_by_a_mail_nor_asked_secret_questions() -> Non
     assert not [name for name in fields if "hint" in name or "question" in name]
 
 
+ILLUSTRATED = ("/api/catalog/", "/api/cart", "/api/orders", "/api/payments/")
+STAFF = tuple(f"/api/admin/{name}" for name in ("carts", "orders", "payments", "products", "stock"))
+
+
+async def test_answers_have_examples_that_fit() -> None:
+    document = await description()
+    schemas, bare = document["components"]["schemas"], []
+    for name, schema in schemas.items():
+        for example in schema.get("examples", ()):
+            whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            jsonschema.validate(example, whole, jsonschema.Draft202012Validator)
+            # A whole one, so that no field is left to be guessed; those that only some callers get apart.
+            assert set(schema.get("required", ())) <= set(example) <= set(schema["properties"]), name
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {}).get("application/json")
+                if content is None or not status.startswith("2") or not path.startswith((*ILLUSTRATED, *STAFF)):
+                    continue
+                if "examples" not in schemas[content["schema"]["$ref"].rpartition("/")[2]]:
+                    bare.append(f"{method.upper()} {path} {status}")
+    assert bare == []
+
+
 LINE = {
     "type": "object",
     "required": ["sku", "quantity"],
