@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol, TypeVar
 import sqlalchemy as sa
 
 from pipelines.log.base import Happened
+from pipelines.sql.mysql import open_mysql
+from pipelines.sql.retrying import retried
+from pipelines.sql.revisions import metadata_of, prepare
+from pipelines.sql.words import LONG_BYTES, insert_missing
 
 T = TypeVar("T")
 
@@ -69,7 +73,7 @@ class Progress(Protocol):
         ...
 
 
-METADATA = sa.MetaData()
+METADATA = metadata_of("flows")
 POSITIONS = sa.Table(
     "positions",
     METADATA,
@@ -94,7 +98,7 @@ DEAD_LETTERS = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("place", sa.Integer, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("event", sa.LargeBinary(2**24 - 1), nullable=False),
+    sa.Column("event", LONG_BYTES, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("buried_at", sa.BigInteger, nullable=False),
     sa.Column("wanted", sa.Boolean, nullable=False),
@@ -102,15 +106,24 @@ DEAD_LETTERS = sa.Table(
 )
 
 
-class SqlProgress:
-    """Progress in a SQL database of its own. `url`: an SQLAlchemy address, ``sqlite:///data/flows.db``."""
+CONNECTIONS = 8
+"""On MySQL; each is made when it is first needed."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url, hide_parameters=True)
-        if self._engine.dialect.name == "sqlite":
+
+class SqlProgress:
+    """Progress in a SQL database. `url`: an SQLAlchemy address, ``sqlite:///data/flows.db``.
+
+    What is written may be written again. `metadata`: the tables of the database, if it has others too.
+    """
+
+    def __init__(self, url: str, metadata: sa.MetaData = METADATA) -> None:
+        if url.startswith("mysql"):
+            self._engine = open_mysql(url, CONNECTIONS)
+        else:
+            self._engine = sa.create_engine(url, hide_parameters=True)
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
-        METADATA.create_all(self._engine)
-        self._add_attempts()
+        self._reading = self._engine.execution_options(writes=False)
+        prepare(self._engine, metadata, self._add_attempts)
 
     async def load(self, flow: str) -> Reached:
         return await asyncio.to_thread(self._load, flow)
@@ -152,48 +165,46 @@ class SqlProgress:
         where = DEAD_LETTERS.c.flow == flow
         if entity is not None:
             where &= DEAD_LETTERS.c.entity == entity
-        return await self._write(lambda db: db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount)
+        return await self._write(lambda db: _want(db, where))
 
     async def want_beside(self, flow: str, event_id: str) -> int:
         """Ask for another try of all letters of the entity that this event is of; how many there are.
 
         They go in order, so none can go without those before it. 0 if the event is no dead letter.
         """
-        mine = DEAD_LETTERS.alias()
-        same = sa.select(mine.c.kind, mine.c.entity).where(mine.c.flow == flow, mine.c.event_id == event_id)
-        where = (DEAD_LETTERS.c.flow == flow) & sa.tuple_(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).in_(same)
-        return await self._write(lambda db: db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount)
+        letters = DEAD_LETTERS.c
+        one = sa.select(letters.kind, letters.entity).where(letters.flow == flow, letters.event_id == event_id)
+
+        def work(db: sa.Connection) -> int:
+            found = db.execute(one).first()
+            if found is None:
+                return 0
+            return _want(db, sa.and_(letters.flow == flow, letters.kind == found.kind, letters.entity == found.entity))
+
+        return await self._write(work)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        return await asyncio.to_thread(self._written, work)
+
+    def _written(self, work: Callable[[sa.Connection], T]) -> T:
         def transaction() -> T:
             with self._engine.begin() as db:
                 return work(db)
 
-        return await asyncio.to_thread(transaction)
+        return retried(transaction, again=True)
 
-    def _add_attempts(self) -> None:
+    def _add_attempts(self, db: sa.Connection) -> None:
         """To a table from before they were counted."""
-
-        def missing() -> bool:
-            columns = sa.inspect(self._engine).get_columns(DEAD_LETTERS.name)
-            return all(column["name"] != "attempts" for column in columns)
-
-        if not missing():
+        if any(column["name"] == "attempts" for column in sa.inspect(db).get_columns(DEAD_LETTERS.name)):
             return
-        try:
-            with self._engine.begin() as db:
-                db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
-        except sa.exc.OperationalError:
-            # Several processes open this database when a shop starts: another may have been first.
-            if missing():
-                raise
+        db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
 
     def _load(self, flow: str) -> Reached:
         letters = sa.select(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).where(DEAD_LETTERS.c.flow == flow).distinct()
-        with self._engine.connect() as db:
+        with self._reading.begin() as db:
             position = db.scalar(sa.select(POSITIONS.c.position).where(POSITIONS.c.flow == flow)) or 0
             ahead = db.scalars(sa.select(INBOX.c.event_id).where(INBOX.c.flow == flow, INBOX.c.position > position))
             return Reached(position, frozenset(ahead), frozenset((row.kind, row.entity) for row in db.execute(letters)))
@@ -207,18 +218,19 @@ class SqlProgress:
 
     def _save_once(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
         mine = POSITIONS.c.flow == flow
-        with self._engine.begin() as db:
-            # The condition is in the statement itself: a look before it could be out of date by then.
-            moved = db.execute(
-                POSITIONS.update().where(mine, POSITIONS.c.position <= position).values(position=position)
-            )
-            if not moved.rowcount:
+        # The condition is in the statement itself: a look before it could be out of date by then.
+        move = POSITIONS.update().where(mine, POSITIONS.c.position <= position).values(position=position)
+
+        def work(db: sa.Connection) -> None:
+            if not db.execute(move).rowcount:
                 if db.scalar(sa.select(POSITIONS.c.position).where(mine)) is not None:
                     return
                 db.execute(POSITIONS.insert().values(flow=flow, position=position))
             db.execute(INBOX.delete().where(INBOX.c.flow == flow))
             if rows:
                 db.execute(INBOX.insert(), rows)
+
+        self._written(work)
 
     def _bury(self, flow: str, letter: DeadLetter) -> None:
         happened = letter.happened
@@ -238,13 +250,17 @@ class SqlProgress:
             "attempts": letter.attempts,
         }
         where = (DEAD_LETTERS.c.flow == flow) & (DEAD_LETTERS.c.event_id == happened.id)
-        with self._engine.begin() as db:
-            if db.scalar(sa.select(sa.func.count()).select_from(DEAD_LETTERS).where(where)) == 0:
-                db.execute(DEAD_LETTERS.insert().values(**row))
+
+        def work(db: sa.Connection) -> None:
+            # The row as it was before is there for nobody else until the end.
+            there = db.scalar(sa.select(DEAD_LETTERS.c.attempts).where(where).with_for_update())
+            if there is None:
+                insert_missing(db, DEAD_LETTERS, [row])
             elif not letter.wanted:
-                attempts = DEAD_LETTERS.c.attempts + letter.attempts
-                renewed = {"error": letter.error[:2000], "wanted": False, "attempts": attempts}
+                renewed = {"error": letter.error[:2000], "wanted": False, "attempts": there + letter.attempts}
                 db.execute(DEAD_LETTERS.update().where(where).values(**renewed))
+
+        self._written(work)
 
     def _standings(self) -> list[Standing]:
         letters = sa.select(DEAD_LETTERS.c.flow, sa.func.count().label("letters")).group_by(DEAD_LETTERS.c.flow)
@@ -261,6 +277,10 @@ class SqlProgress:
         )
         with self._engine.connect() as db:
             return [_letter(row) for row in db.execute(query)]
+
+
+def _want(db: sa.Connection, where: sa.ColumnElement[bool]) -> int:
+    return db.execute(DEAD_LETTERS.update().where(where).values(wanted=True)).rowcount
 
 
 def _entity(letter: DeadLetter) -> tuple[str, str]:

@@ -77,7 +77,7 @@ class Shop:
         self.entities: Entities = entities or NoEntities()
         self._opened = Opened()
         self.gateway = self._opened.closing(gateway or no_gateway())
-        self.users_engine = open_engine(settings.database("users"))
+        self.users_engine = open_engine(settings.database_url("users"))
         self._opened.push_async_callback(asyncio.to_thread, self.users_engine.dispose)
         self.keys = keys_of(settings, self.users_engine)
         self.ended = PolledEndedSessions(self.users_engine)

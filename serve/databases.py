@@ -5,15 +5,20 @@ wait for each other, however many threads they have.
 """
 
 import asyncio
+import functools
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import OperationalError
 
+from actors.runtime.ports import Unavailable
+from pipelines.sql.mysql import open_mysql
+from pipelines.sql.retrying import OutcomeUnknown, retried
+from pipelines.sql.revisions import prepare
 from serve.gathering import Gathering
 
 T = TypeVar("T")
@@ -24,33 +29,47 @@ ERASES = "secure_delete = ON"
 """A pragma for databases with people in them: what is erased must not stand in the file's free pages."""
 
 
-def open_engine(url: str, metadata: MetaData, connections: int) -> Engine:
-    """The engine for a database address, its tables made. On SQLite: WAL, full sync, transactions that we begin.
+def open_engine(
+    url: str, metadata: MetaData, connections: int, catch_up: Callable[[Connection], Any] | None = None
+) -> Engine:
+    """The engine for a database address. On SQLite: its tables made, WAL, full sync, transactions that we begin.
 
-    With the execution option `writes` (the default) a transaction has the writer's lock from its start.
+    With the execution option `writes` (the default) a transaction on SQLite has the writer's lock from its start.
+    `catch_up`: see `prepare`. Raises SchemaBehind.
     """
-    engine = create_engine(url, pool_size=connections, max_overflow=0, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
+    if url.startswith("mysql"):
+        engine = open_mysql(url, connections)
+    else:
+        engine = create_engine(url, pool_size=connections, max_overflow=0, hide_parameters=True)
         set_up_sqlite(engine, writes=True, pragmas=(ERASES,))
-    metadata.create_all(engine)
+    prepare(engine, metadata, catch_up)
     return engine
+
+
+class _Work(NamedTuple):
+    does: Callable[[Connection], Any]
+    again: bool
 
 
 class SharedTransactions:
     """Runs work on a database in a thread of its own; what comes during one transaction shares the next one.
 
     Work that writes is durable when it returns. Nobody's error is another's: work must bear being run twice, since a
-    transaction that failed is gone through again piece by piece.
+    transaction that failed is gone through again piece by piece. It must bear having been committed before, too, unless
+    it is run with ``again=False``: a connection may be lost in a commit.
     """
 
     def __init__(self, engine: Engine, name: str, *, writes: bool = True) -> None:
         self._engine = engine.execution_options(writes=writes)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._works: Gathering[Callable[[Connection], Any], Any] = Gathering(self._outcomes, MAX_SHARED)
+        self._works: Gathering[_Work, Any] = Gathering(self._outcomes, MAX_SHARED)
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns; raises what it raises, or what the database does."""
-        result: T = await self._works.add(work)
+    async def run(self, work: Callable[[Connection], T], *, again: bool = True) -> T:
+        """What `work` returns; raises what it raises, what the database does, or DatabaseAway.
+
+        OutcomeUnknown: the connection was lost in the commit, and the work is not to be run `again`.
+        """
+        result: T = await self._works.add(_Work(work, again))
         return result
 
     async def close(self) -> None:
@@ -58,28 +77,35 @@ class SharedTransactions:
         await self._works.close()
         await asyncio.to_thread(self._thread.shutdown)
 
-    async def _outcomes(self, works: list[Callable[[Connection], Any]]) -> list[Any]:
+    async def _outcomes(self, works: list[_Work]) -> list[Any]:
         try:
             return await self._in_one_transaction(works)
-        except OperationalError:  # the database's fault: no other try, the callers have theirs
+        except OutcomeUnknown as error:
+            # Those that may be run again are; they find out, each for itself.
+            if len(works) == 1:
+                return [error]
+            return [o for work in works for o in (await self._alone(work) if work.again else [error])]
+        except (OperationalError, Unavailable):  # the database's fault: no other try, the callers have theirs
             raise
         except Exception as error:
             if len(works) == 1:
                 return [error]
         return [outcome for work in works for outcome in await self._alone(work)]
 
-    async def _alone(self, work: Callable[[Connection], Any]) -> list[Any]:
+    async def _alone(self, work: _Work) -> list[Any]:
         try:
             return await self._in_one_transaction([work])
         except Exception as error:
             return [error]
 
-    async def _in_one_transaction(self, works: list[Callable[[Connection], Any]]) -> list[Any]:
+    async def _in_one_transaction(self, works: list[_Work]) -> list[Any]:
         def transaction() -> list[Any]:
             with self._engine.begin() as connection:
-                return [work(connection) for work in works]
+                return [work.does(connection) for work in works]
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+        again = all(work.again for work in works)
+        run = functools.partial(retried, transaction, again=again)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
 
 def scrub(engine: Engine) -> None:

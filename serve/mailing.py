@@ -64,7 +64,7 @@ class Mailing:
         """A start that fails leaves nothing open."""
         settings, journal, file = self._settings, self._journal, self._settings.database("journal")
         async with Opened() as opened:
-            users = open_engine(settings.database("users"))
+            users = open_engine(settings.database_url("users"))
             opened.push_async_callback(asyncio.to_thread, users.dispose)
             orders = opened.closing(OrderStore(settings.database_url("orders")))
             store = opened.closing(_store_of(settings))

@@ -23,7 +23,7 @@ def of_shop(settings: Settings, hosts: Hosts) -> Measures:
         over_kafka = KafkaFlows(cluster_of(settings), progress)
         return Measures(hosts, over_kafka.look, (progress, over_kafka))
     journal = SqlJournal(str(settings.database("journal")))
-    users = OutboxLog(open_engine(settings.database("users")), outbox)
+    users = OutboxLog(open_engine(settings.database_url("users")), outbox)
     all_flows = (
         Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),
         Flows(progress, users, users.end, reads=OF_USERS.__contains__),

@@ -181,7 +181,7 @@ class RunningShop:
         """An access token of a few minutes, signed with the keys in the data folder."""
 
         async def made() -> str:
-            engine = open_engine(self.settings.database("users"))
+            engine = open_engine(self.settings.database_url("users"))
             try:
                 return await Tokens(Keys(engine)).access(user_id, roles, "tests")
             finally:

@@ -1,7 +1,7 @@
 """The event log of a service that is tables: its outbox, written in the transaction of what happened.
 
-In the embedded profile the outbox is the log: nothing is relayed, nothing deleted. That needs positions that become
-visible in their order, as those of SQLite do, where only one transaction writes at a time.
+Without Kafka the outbox is the log: nothing is relayed, nothing deleted. That needs positions that become visible in
+their order. Those of SQLite do, where only one transaction writes at a time; on MySQL a row that is locked gives them.
 """
 
 import asyncio
@@ -13,23 +13,25 @@ from actors.decision import Message
 from actors.runtime.wire import encode
 from pipelines.log.base import Happened
 from pipelines.log.resting import LONGEST, Resting
+from pipelines.sql.words import BIG, LONG_BYTES, next_place, places_table
 
 # Other processes write into the same outbox: what they wrote is seen by looking.
 LOOK_EVERY = 0.1
 
 
 def outbox_table(metadata: sa.MetaData) -> sa.Table:
-    """The outbox of a service's database."""
+    """The outbox of a service's database, and what gives it its positions."""
+    places_table(metadata)
     return sa.Table(
         "outbox",
         metadata,
-        sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("position", BIG, primary_key=True, autoincrement=True),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("entity", sa.String(128), nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("event", sa.LargeBinary, nullable=False),
+        sa.Column("event", LONG_BYTES, nullable=False),
         sa.UniqueConstraint("kind", "entity", "version", "number"),
         sqlite_autoincrement=True,
     )
@@ -47,9 +49,14 @@ def put(
     """Writes what happened to a row that has this version from now on. `at`: UTC in milliseconds.
 
     The row must be locked, so that nobody else writes events of this version; an entity has only one step a version.
+    On MySQL nobody else can put anything until the transaction ends.
     """
+    if not events:
+        return
+    first = next_place(connection, len(events))
     rows = [
         {
+            **({} if first is None else {"position": first + number}),
             "kind": kind,
             "entity": entity,
             "version": version,
@@ -59,8 +66,7 @@ def put(
         }
         for number, event in enumerate(events)
     ]
-    if rows:
-        connection.execute(outbox.insert(), rows)
+    connection.execute(outbox.insert(), rows)
 
 
 class OutboxLog:

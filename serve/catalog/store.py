@@ -4,14 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from actors.pricing import Price
 from pipelines.keep_prices import line_name
 from pipelines.log.outbox import OutboxLog
+from pipelines.sql.retrying import transaction
+from pipelines.sql.words import Said, insert_missing
 from serve.catalog import loading
 from serve.catalog.drafting import changed_draft, with_variant, without_variant
-from serve.catalog.migrating import migrate
+from serve.catalog.migrating import add_columns, migrate
 from serve.catalog.records import Category, Listed, Product
 from serve.catalog.saving import Saved, Saving
 from serve.catalog.schemas import CatalogRefused, CategoryName, ProductChange, ProductDraft, Sort, VariantDraft
@@ -22,11 +24,19 @@ READERS_OF_EVENTS = 2
 """Connections beside those of the callers, for who follows the events."""
 
 # What comes with every order is said to the driver as it is.
-_NOTE_AVAILABILITY = """
+_NOTE_AVAILABILITY = Said(
+    """
     INSERT INTO availability (sku, available, version) VALUES (?, ?, ?)
     ON CONFLICT (sku) DO UPDATE SET available = excluded.available, version = excluded.version
     WHERE excluded.version > version
-"""
+    """,
+    # Assignments see those before them: the version comes last.
+    """
+    INSERT INTO availability (sku, available, version) VALUES (%s, %s, %s) ON DUPLICATE KEY UPDATE
+        available = IF(VALUES(version) > version, VALUES(available), available),
+        version = GREATEST(version, VALUES(version))
+    """,
+)
 
 
 class Whole(NamedTuple):
@@ -44,7 +54,8 @@ class Store:
     """
 
     def __init__(self, url: str, connections: int, now: int) -> None:
-        self._engine = open_engine(url, connections + READERS_OF_EVENTS)
+        self._engine = open_engine(url, connections + READERS_OF_EVENTS, add_columns)
+        self._reading_engine = self._engine.execution_options(writes=False)
         self._writing_engine = self._engine.execution_options(writes=True)
         migrate(self._writing_engine, now)
 
@@ -59,7 +70,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot of the database."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._reading_engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -137,6 +148,7 @@ class Store:
 
     # Writing
 
+    @transaction(again=True)
     def put(
         self, drafts: Sequence[tuple[str, ProductDraft]], now: int, *, keep: bool = True
     ) -> list[Saved | CatalogRefused]:
@@ -147,6 +159,7 @@ class Store:
         with self.writing(keep=keep) as connection:
             return Saving(connection, now).put(drafts)
 
+    @transaction(again=False)
     def patch(self, key: str, change: ProductChange, now: int) -> Saved:
         """Changes what is named. Raises `CatalogRefused` ``no_such_product``, ``version_changed`` or as `put` does."""
         with self.writing() as connection:
@@ -156,6 +169,7 @@ class Store:
                 raise CatalogRefused("version_changed", f"{key} is at version {found.version}.", version=found.version)
             return saving.put_whole(key, changed_draft(found, change))
 
+    @transaction(again=False)
     def put_variant(self, key: str, variant: VariantDraft, now: int) -> bool:
         """Adds or replaces one variant; says whether it is new. Raises `CatalogRefused`."""
         with self.writing() as connection:
@@ -164,35 +178,38 @@ class Store:
             saving.put_whole(key, with_variant(found, variant))
         return all(one.sku != variant.sku for one in found.variants)
 
+    @transaction(again=False)
     def remove_variant(self, key: str, sku: str, now: int) -> None:
         """Raises `CatalogRefused` ``no_such_product``, ``no_such_variant``, ``last_variant``."""
         with self.writing() as connection:
             saving = Saving(connection, now)
             saving.put_whole(key, without_variant(_known(connection, key), sku))
 
+    @transaction(again=False)
     def remove(self, key: str, now: int) -> None:
         """Takes a product away. Raises `CatalogRefused` ``no_such_product``."""
         with self.writing() as connection:
             saving = Saving(connection, now)
             saving.remove(_known(connection, key))
 
+    @transaction(again=True)
     def note_availability(self, notes: Sequence[tuple[str, int, int]]) -> None:
         """Keeps (sku, available, version), each unless as new a version is kept already."""
         if not notes:
             return
         with self.writing() as connection:
-            connection.exec_driver_sql(_NOTE_AVAILABILITY, [tuple(note) for note in notes])
+            _NOTE_AVAILABILITY(connection, sorted(tuple(note) for note in notes))
 
     def loaded(self, name: str) -> bool:
         """Whether a data set of this name was noted as loaded."""
         with self.reading() as connection:
             return connection.scalar(select(loads.c.at).where(loads.c.name == name)) is not None
 
+    @transaction(again=True)
     def note_loaded(self, name: str, now: int) -> None:
         """Notes a data set as loaded; a second time is no error."""
         with self.writing() as connection:
-            if connection.scalar(select(loads.c.at).where(loads.c.name == name)) is None:
-                connection.execute(insert(loads).values(name=name, at=now))
+            insert_missing(connection, loads, [{"name": name, "at": now}])
 
 
 def sort_value(product: Listed, sort: Sort) -> str | int:

@@ -1,25 +1,17 @@
 """The tables of the catalogue's database, and how it is opened."""
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Engine,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    insert,
-    select,
-)
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, Integer, String, Table, create_engine
 
 from pipelines.log.outbox import outbox_table
+from pipelines.sql.mysql import open_mysql
+from pipelines.sql.revisions import metadata_of, prepare
+from pipelines.sql.words import JSON, LONG_TEXT, insert_missing
 from serve.databases import set_up_sqlite
 
-metadata = MetaData()
+metadata = metadata_of("catalog")
 
 # `sku` is the product's key, and with one variant usually that variant's SKU too. The columns from `id` on came later:
 # they may be null only until `migrating.py` has filled them. `price` to `for_sale` say of the variants what lists need.
@@ -31,7 +23,7 @@ products = Table(
     Column("name", String(200), nullable=False),
     # What lists sort by: folded here, since databases disagree about case.
     Column("sort_name", String(600), nullable=False),
-    Column("description", Text, nullable=False),
+    Column("description", LONG_TEXT, nullable=False),
     Column("category", String(200), nullable=False),
     Column("price", BigInteger, nullable=False),
     Column("tax_class", String(32), nullable=False),
@@ -96,7 +88,7 @@ images = Table(
     "images",
     metadata,
     Column("name", String(120), primary_key=True),
-    Column("svg", Text, nullable=False),
+    Column("svg", LONG_TEXT, nullable=False),
     Column("digest", String(32), nullable=False),
 )
 
@@ -104,7 +96,7 @@ images = Table(
 changes = Table(
     "changes",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
 )
 
@@ -118,13 +110,17 @@ loads = Table(
 outbox = outbox_table(metadata)
 
 
-def open_engine(url: str, connections: int) -> Engine:
-    """The engine for a database URL, its tables made. On SQLite: WAL, a busy timeout, real transactions."""
-    engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10, hide_parameters=True)
-    if engine.dialect.name == "sqlite":
+def open_engine(url: str, connections: int, catch_up: Callable[[Connection], Any] | None = None) -> Engine:
+    """The engine for a database URL. On SQLite: its tables made, WAL, a busy timeout, real transactions.
+
+    `catch_up`: see `prepare`. Raises SchemaBehind.
+    """
+    if url.startswith("mysql"):
+        engine = open_mysql(url, connections)
+    else:
+        engine = create_engine(url, pool_size=connections, max_overflow=0, pool_timeout=10, hide_parameters=True)
         set_up_sqlite(engine, writes=False)
+    prepare(engine, metadata, catch_up)
     with engine.execution_options(writes=True).begin() as connection:
-        metadata.create_all(connection)
-        if connection.scalar(select(changes.c.number)) is None:
-            connection.execute(insert(changes).values(id=1, number=0))
+        insert_missing(connection, changes, [{"id": 1, "number": 0}])
     return engine

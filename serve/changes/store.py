@@ -2,23 +2,26 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from pipelines.sql.revisions import metadata_of
+from pipelines.sql.words import BIG, LONG_TEXT, insert_missing
 from serve.databases import SharedTransactions, open_engine
 
-METADATA = sa.MetaData()
+METADATA = metadata_of("audit")
 CHANGES = sa.Table(
     "staff_changes",
     METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("number", BIG, primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("who", sa.String(160), nullable=False),
     sa.Column("method", sa.String(8), nullable=False),
     sa.Column("path", sa.String(500), nullable=False),
     sa.Column("request_id", sa.String(128), nullable=False),
-    sa.Column("before", sa.Text),
+    sa.Column("before", LONG_TEXT),
     sa.Index("staff_changes_by_who", "who", "number"),
     sa.Index("staff_changes_by_path", "path", "number"),
     sa.Index("staff_changes_by_time", "at"),
@@ -27,18 +30,32 @@ CHANGES = sa.Table(
 OUTCOMES = sa.Table(
     "staff_outcomes",
     METADATA,
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
-    sa.Column("after", sa.Text),
+    sa.Column("after", LONG_TEXT),
 )
-for _table in (CHANGES, OUTCOMES):
-    for _verb in ("UPDATE", "DELETE"):
-        _refusal = sa.DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER {_table.name}_no_{_verb.lower()} BEFORE {_verb} ON {_table.name} "
-            "BEGIN SELECT RAISE(ABORT, 'what staff changed is not altered'); END"
-        )
-        sa.event.listen(_table, "after_create", _refusal.execute_if(dialect="sqlite"))
+_SAID = "what staff changed is not altered"
+_REFUSALS = {
+    "sqlite": f"BEGIN SELECT RAISE(ABORT, '{_SAID}'); END",
+    "mysql": f"FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{_SAID}'",
+}
+
+
+def refusals(dialect: str) -> list[str]:
+    """The triggers of `METADATA` that keep its rows as they are."""
+    return [
+        f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} {_REFUSALS[dialect]}"
+        for table in (CHANGES, OUTCOMES)
+        for verb in ("UPDATE", "DELETE")
+    ]
+
+
+@sa.event.listens_for(METADATA, "after_create")
+def _refuse(_: sa.MetaData, connection: sa.Connection, *, tables: Collection[sa.Table], **__: Any) -> None:
+    if CHANGES in tables:
+        for trigger in refusals(connection.dialect.name):
+            connection.exec_driver_sql(trigger)
 
 
 class Change(NamedTuple):
@@ -80,7 +97,7 @@ class ChangeStore:
         await asyncio.to_thread(self._engine.dispose)
 
     async def began(self, at: int, who: str, method: str, path: str, request_id: str, before: Any) -> int:
-        """The change's number, once it is on the disk."""
+        """The change's number, once it is on the disk. Raises OutcomeUnknown: it may stand there, under a number."""
         row = {"at": at, "who": who, "method": method, "path": path, "request_id": request_id, "before": _text(before)}
 
         def add(db: sa.Connection) -> int:
@@ -88,13 +105,13 @@ class ChangeStore:
             assert key is not None
             return int(key[0])
 
-        return await self._writes.run(add)
+        return await self._writes.run(add, again=False)
 
     async def ended(self, number: int, at: int, status: int, after: Any) -> None:
         row = {"number": number, "at": at, "status": status, "after": _text(after)}
 
         def add(db: sa.Connection) -> None:
-            db.execute(OUTCOMES.insert().values(row))
+            insert_missing(db, OUTCOMES, [row])
 
         await self._writes.run(add)
 

@@ -20,7 +20,7 @@ console = Console(stderr=True, soft_wrap=True)
 
 async def staff_token(settings: Settings) -> str:
     """A staff access token of a few minutes. Who can read the folder's keys could sign it by any other way too."""
-    engine = open_engine(settings.database("users"))
+    engine = open_engine(settings.database_url("users"))
     try:
         return await Tokens(keys_of(settings, engine)).access(OPERATOR, ("staff",), OPERATOR)
     finally:

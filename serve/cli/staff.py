@@ -41,7 +41,7 @@ def add(
 
 
 async def _add(settings: Settings, email: str, password: str, name: str) -> None:
-    engine = open_engine(settings.database("users"))
+    engine = open_engine(settings.database_url("users"))
     passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
     accounts = Accounts(engine, passwords)
     try:

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from pipelines.sql.retrying import transaction
+from pipelines.sql.words import is_mysql
 from serve.gateway import clock
 
 DAY = 86_400_000
@@ -92,13 +94,15 @@ class Keys:
         now = self._now()
         return ring.period == now // PERIOD and (ring.has_next or not _is_near_the_end(now))
 
+    @transaction(again=True)
     def _load(self, now: int) -> KeyRing:
         period = now // PERIOD
         if self._given is not None:
             return _given_ring(period, self._given)
         wanted = {period, period + 1} if _is_near_the_end(now) else {period}
         with self._engine.begin() as connection:
-            metadata.create_all(connection)
+            if not is_mysql(connection):  # there `troupe setup` did
+                metadata.create_all(connection)
             have = set(connection.scalars(sa.select(signing_keys.c.period)))
         made = [{"period": p, "kid": secrets.token_hex(8), "pem": new_pem()} for p in sorted(wanted - have)]
         with self._engine.begin() as connection:

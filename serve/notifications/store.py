@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
+from pipelines.sql.words import Said, insert_missing, is_mysql, next_place
 from serve.databases import SharedTransactions, open_engine
 from serve.notifications.tables import ERASED, MAILS, METADATA, NOTICES, TURNED_OFF
 
@@ -18,27 +19,39 @@ MOST_UNANSWERED = 2
 
 # Asked for each mail, so said to the driver as it is. The take-over is one conditional write: of two senders that find
 # an intent ended, one gets it.
+_MAY_TAKE = f"outcome IS NULL AND (sender IS NULL OR (ends_at <= {{now}} AND sendings < {MOST_UNANSWERED}))"
 _BEGIN = f"""
     INSERT INTO mails (message_id, event_id, template, order_id, owner, sender, ends_at, sendings, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
     ON CONFLICT (message_id) DO UPDATE SET sender = ?6, ends_at = ?7, sendings = sendings + 1
-    WHERE outcome IS NULL AND (sender IS NULL OR (ends_at <= ?8 AND sendings < {MOST_UNANSWERED}))
+    WHERE {_MAY_TAKE.format(now="?8")}
     RETURNING sendings, created_at
 """
-_FOUND = "SELECT outcome, ends_at FROM mails WHERE message_id = ?"
-_END = "UPDATE mails SET outcome = ?, ended_at = ?, sender = ? WHERE message_id = ? AND outcome IS NULL"
-_NOT_SENT = """
+# MySQL has no RETURNING. The first statement locks the row, whether it was there or not.
+_INTEND_ON_MYSQL = """
+    INSERT INTO mails (message_id, event_id, template, order_id, owner, ends_at, sendings, created_at)
+    VALUES (%s, %s, %s, %s, %s, 0, 0, %s) ON DUPLICATE KEY UPDATE message_id = VALUES(message_id)
+"""
+_TAKE_ON_MYSQL = f"""
+    UPDATE mails SET sender = %s, ends_at = %s, sendings = sendings + 1
+    WHERE message_id = %s AND {_MAY_TAKE.format(now="%s")}
+"""
+_TAKEN_ON_MYSQL = "SELECT sendings, created_at FROM mails WHERE message_id = %s"
+_FOUND = Said("SELECT outcome, ends_at FROM mails WHERE message_id = ?")
+_END = Said("UPDATE mails SET outcome = ?, ended_at = ?, sender = ? WHERE message_id = ? AND outcome IS NULL")
+_NOT_SENT = Said(
+    """
     UPDATE mails SET sender = NULL, ends_at = 0, sendings = sendings - 1
     WHERE message_id = ? AND sender = ? AND outcome IS NULL
-"""
-_FREE = "UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?"
-_IS_OFF = "SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?"
-_IS_ERASED = "SELECT 1 FROM erased WHERE owner = ?"
-_ANY_ERASED = "SELECT 1 FROM erased WHERE owner IN (?, ?)"
-_NOTICE = """
-    INSERT INTO notices (id, owner, kind, order_id, currency, facts, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (id) DO NOTHING
-"""
+    """
+)
+_FREE = Said("UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?")
+_IS_OFF = Said("SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?")
+# Waits for an erasure that is under way.
+_IS_ERASED = Said("SELECT 1 FROM erased WHERE owner = ?", "SELECT 1 FROM erased WHERE owner = %s LOCK IN SHARE MODE")
+_ANY_ERASED = Said(
+    "SELECT 1 FROM erased WHERE owner IN (?, ?)", "SELECT 1 FROM erased WHERE owner IN (%s, %s) LOCK IN SHARE MODE"
+)
 
 
 class NewMail(NamedTuple):
@@ -120,19 +133,20 @@ class NotificationStore:
 
     async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int, *, optional: bool = False) -> Begun:
         """Intend to send, so that it is `sender`'s until `ends_at`. `optional`: not if its owner turned it off."""
-        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at, optional))
+        # If it is unknown whether it stands, it is waited out: nobody has sent anything.
+        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at, optional), again=False)
 
     async def end(self, message_id: str, sender: str, outcome: Outcome, now: int) -> None:
         """Record the outcome; if another has taken the mail over, the first outcome recorded stands."""
-        await self._writes.run(lambda db: db.exec_driver_sql(_END, (outcome, now, sender, message_id)).rowcount)
+        await self._writes.run(lambda db: _END(db, (outcome, now, sender, message_id)).rowcount)
 
     async def not_sent(self, message_id: str, sender: str) -> None:
         """It was certainly not sent: anyone may send it at once."""
-        await self._writes.run(lambda db: db.exec_driver_sql(_NOT_SENT, (message_id, sender)).rowcount)
+        await self._writes.run(lambda db: _NOT_SENT(db, (message_id, sender)).rowcount)
 
     async def free(self, message_id: str, now: int) -> None:
         """Whatever became of it, whoever asks next may send it, unless somebody is sending it now."""
-        await self._writes.run(lambda db: db.exec_driver_sql(_FREE, (message_id, now)).rowcount)
+        await self._writes.run(lambda db: _FREE(db, (message_id, now)).rowcount)
 
     async def mails_of(self, owner: str, orders: Sequence[str]) -> list[Mailed]:
         """Those to an owner, and those about these orders."""
@@ -233,8 +247,8 @@ class NotificationStore:
 
         def work(db: sa.Connection) -> None:
             db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
-            if rows and db.exec_driver_sql(_IS_ERASED, (owner,)).first() is None:
-                db.execute(TURNED_OFF.insert(), rows)
+            insert_missing(db, TURNED_OFF, rows)
+            _take_back(db, owner)
 
         await self._writes.run(work)
 
@@ -251,9 +265,8 @@ class NotificationStore:
         whose += [NOTICES.c.order_id.in_(orders[at : at + _AT_ONCE]) for at in range(0, len(orders), _AT_ONCE)]
 
         def work(db: sa.Connection) -> int:
-            for one in (owner, *map(_of_order, orders)):
-                if db.exec_driver_sql(_IS_ERASED, (one,)).first() is None:
-                    db.execute(ERASED.insert().values(owner=one, erased_at=now))
+            marks = [{"owner": one, "erased_at": now} for one in (owner, *map(_of_order, orders))]
+            insert_missing(db, ERASED, marks)
             db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
             return sum(db.execute(NOTICES.delete().where(where)).rowcount for where in whose)
 
@@ -261,23 +274,44 @@ class NotificationStore:
 
 
 def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int, optional: bool) -> Begun:
-    row: Any = db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).first()
+    row = _taken(db, mail, sender, now, ends_at)
     if row is None:
-        outcome, others_until = db.exec_driver_sql(_FOUND, (mail.message_id,)).one()
+        found: Any = _FOUND(db, (mail.message_id,)).one()
+        outcome, others_until = found
         if outcome is not None:
             return Begun("ended")
         return Begun("busy" if others_until > now else "unanswered")
-    if optional and db.exec_driver_sql(_IS_OFF, (mail.owner, mail.template, "mail")).first() is not None:
-        db.exec_driver_sql(_END, ("turned_off", now, sender, mail.message_id))
+    if optional and _IS_OFF(db, (mail.owner, mail.template, "mail")).first() is not None:
+        _END(db, ("turned_off", now, sender, mail.message_id))
         return Begun("ended")
     return Begun("again" if row.sendings > 1 else "go", row.created_at)
 
 
+def _taken(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int) -> Any:
+    """The row of a mail that is `sender`'s now, or None."""
+    if not is_mysql(db):
+        return db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).first()
+    db.exec_driver_sql(_INTEND_ON_MYSQL, (*mail, now))
+    if db.exec_driver_sql(_TAKE_ON_MYSQL, (sender, ends_at, mail.message_id, now)).rowcount == 0:
+        return None
+    return db.exec_driver_sql(_TAKEN_ON_MYSQL, (mail.message_id,)).one()
+
+
 def _add_notice(db: sa.Connection, notice: NewNotice, optional: bool) -> None:
-    if optional and db.exec_driver_sql(_IS_OFF, (notice.owner, notice.kind, "notice")).first() is not None:
+    if optional and _IS_OFF(db, (notice.owner, notice.kind, "notice")).first() is not None:
         return
-    if db.exec_driver_sql(_ANY_ERASED, (notice.owner, _of_order(notice.order_id))).first() is None:
-        db.exec_driver_sql(_NOTICE, notice)
+    first = next_place(db)
+    row = notice._asdict() if first is None else {**notice._asdict(), "place": first}
+    insert_missing(db, NOTICES, [row])
+    # What was written a moment ago is looked at after it: a later erasure finds it.
+    if _ANY_ERASED(db, (notice.owner, _of_order(notice.order_id))).first() is not None:
+        db.execute(NOTICES.delete().where(NOTICES.c.id == notice.id))
+
+
+def _take_back(db: sa.Connection, owner: str) -> None:
+    """What was written a moment ago, if its owner is erased. It is looked at after it: a later erasure finds it."""
+    if _IS_ERASED(db, (owner,)).first() is not None:
+        db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
 
 
 def _of_order(order_id: str) -> str:

@@ -2,7 +2,11 @@
 
 import sqlalchemy as sa
 
-METADATA = sa.MetaData()
+from pipelines.sql.revisions import metadata_of
+from pipelines.sql.words import BIG, LONG_TEXT, places_table
+
+METADATA = metadata_of("notifications")
+places_table(METADATA)
 MAILS = sa.Table(
     "mails",
     METADATA,
@@ -27,13 +31,13 @@ NOTICES = sa.Table(
     "notices",
     METADATA,
     # Grows in the order of the commits, so that a reader who looks behind a place misses nothing.
-    sa.Column("place", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("place", BIG, primary_key=True, autoincrement=True),
     sa.Column("id", sa.String(32), nullable=False, unique=True),
     sa.Column("owner", sa.String(160), nullable=False),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("order_id", sa.String(128), nullable=False),
     sa.Column("currency", sa.String(3), nullable=False),
-    sa.Column("facts", sa.Text, nullable=False),
+    sa.Column("facts", LONG_TEXT, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
     sa.Column("read_at", sa.BigInteger),
     sa.Index("notices_by_owner", "owner", "place"),

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from pipelines.list_orders import OrderNote
+from pipelines.sql.words import Said, is_mysql
 from serve.databases import SharedTransactions, open_engine, scrub
 from serve.orders.schemas import Contact, OrderSummary
 from serve.orders.tables import bring_up_to_date, metadata, order_skus, parcels
@@ -23,36 +25,48 @@ from serve.orders.tables import listed as listed
 
 T = TypeVar("T")
 
-_KEEP = "INSERT INTO contacts (id, order_id, owner, created_at, contact, access) VALUES (?, ?, ?, ?, ?, ?)"
-_DROP = "DELETE FROM contacts WHERE id = ?"
-_EMAIL = "lower(json_extract(contact, '$.email'))"
-_INDEX_EMAILS = f"CREATE INDEX IF NOT EXISTS contacts_by_email ON contacts ({_EMAIL}) WHERE owner LIKE 'guest:%'"
-_OF_GUESTS = f"""
-    SELECT id, order_id, created_at FROM contacts
-    WHERE {_EMAIL} = ? AND owner LIKE 'guest:%' ORDER BY created_at, id
-"""
-_GIVE = "UPDATE contacts SET owner = ? WHERE id = ?"
-_CONTACT = "SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?"
-_NOTE = """
-    INSERT INTO orders (id, owner, placed_at, status, total, currency, version, payment_status)
-    VALUES (?1, COALESCE(?2, ''), COALESCE(?3, 0), COALESCE(?4, 'placed'), COALESCE(?5, 0), COALESCE(?6, ''), ?7,
-        COALESCE(?8, 'none'))
-    ON CONFLICT (id) DO UPDATE SET
-        owner = CASE WHEN ?7 > version OR owner = '' THEN COALESCE(?2, owner) ELSE owner END,
-        placed_at = COALESCE(?3, placed_at),
-        total = COALESCE(?5, total), currency = COALESCE(?6, currency),
+_KEEP = Said(
+    "INSERT INTO contacts (id, order_id, owner, created_at, contact, access, guest_email) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_DROP = Said("DELETE FROM contacts WHERE id = ?")
+_GIVE = Said("UPDATE contacts SET owner = ?, guest_email = NULL WHERE id = ?")
+_CONTACT = Said("SELECT id, order_id, owner, created_at, contact FROM contacts WHERE id = ?")
+# On MySQL assignments see those before them: the version comes last, and what is compared with it before.
+_CHANGES = """
+        owner = CASE WHEN {version} > version OR owner = '' THEN COALESCE({owner}, owner) ELSE owner END,
+        placed_at = COALESCE({placed_at}, placed_at),
+        total = COALESCE({total}, total), currency = COALESCE({currency}, currency),
         payment_status = CASE
-            WHEN ?7 <= version THEN payment_status
-            WHEN COALESCE(?4, status) = 'cancelled' AND COALESCE(?8, payment_status) NOT IN
+            WHEN {version} <= version THEN payment_status
+            WHEN COALESCE({status}, status) = 'cancelled' AND COALESCE({payment_status}, payment_status) NOT IN
                 ('paid', 'refunded', 'partially_refunded') THEN 'none'
-            ELSE COALESCE(?8, payment_status) END,
-        status = CASE WHEN ?7 > version THEN COALESCE(?4, status) ELSE status END,
-        version = CASE WHEN ?7 > version THEN ?7 ELSE version END
+            ELSE COALESCE({payment_status}, payment_status) END,
+        status = CASE WHEN {version} > version THEN COALESCE({status}, status) ELSE status END,
+        version = CASE WHEN {version} > version THEN {version} ELSE version END
 """
-_NOTE_SKU = "INSERT INTO order_skus (sku, order_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_NOTE_PARCEL = """
-    INSERT INTO parcels (carrier, tracking, order_id, shipment_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING
+_LISTED = ("id", "owner", "placed_at", "status", "total", "currency", "version", "payment_status")
+_NUMBERED = {name: f"?{number}" for number, name in enumerate(_LISTED, 1)}
+_NAMED = {name: f"%({name})s" for name in _LISTED}
+_ADDED = """
+    INSERT INTO orders (id, owner, placed_at, status, total, currency, version, payment_status)
+    VALUES ({id}, COALESCE({owner}, ''), COALESCE({placed_at}, 0), COALESCE({status}, 'placed'), COALESCE({total}, 0),
+        COALESCE({currency}, ''), {version}, COALESCE({payment_status}, 'none'))
 """
+_NOTE = f"{_ADDED.format(**_NUMBERED)} ON CONFLICT (id) DO UPDATE SET {_CHANGES.format(**_NUMBERED)}"
+_NOTE_ON_MYSQL = f"{_ADDED.format(**_NAMED)} ON DUPLICATE KEY UPDATE {_CHANGES.format(**_NAMED)}"
+_NOTE_SKU = Said(
+    "INSERT INTO order_skus (sku, order_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+    "INSERT INTO order_skus (sku, order_id) VALUES (%s, %s) ON DUPLICATE KEY UPDATE sku = VALUES(sku)",
+)
+_NOTE_PARCEL = Said(
+    "INSERT INTO parcels (carrier, tracking, order_id, shipment_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    "INSERT INTO parcels (carrier, tracking, order_id, shipment_id) VALUES (%s, %s, %s, %s) "
+    "ON DUPLICATE KEY UPDATE carrier = VALUES(carrier)",
+)
+
+
+GUEST = "guest:"
+_NOTHING = {"contact": None, "access": None, "guest_email": None}
 
 
 class Filters(NamedTuple):
@@ -97,10 +111,7 @@ class OrderStore:
     """`url` is SQLAlchemy's; `connections` bounds the threads that read pages."""
 
     def __init__(self, url: str, connections: int = 4) -> None:
-        engine = open_engine(url, metadata, connections + 2)
-        bring_up_to_date(engine)
-        with engine.begin() as connection:
-            connection.exec_driver_sql(_INDEX_EMAILS)
+        engine = open_engine(url, metadata, connections + 2, bring_up_to_date)
         self._engine = engine
         self._reading = engine.execution_options(writes=False)
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-read")
@@ -124,16 +135,17 @@ class OrderStore:
     async def keep_contact(self, contact_id: str, order_id: str, owner: str, contact: Contact, now: int) -> None:
         """To be written before the order that names it. The order can be looked at by who knows its access token."""
         access = secrets.token_urlsafe(24)
-        row = (contact_id, order_id, owner, now, msgspec.json.encode(contact).decode(), access)
-        await self._writes.run(lambda connection: connection.exec_driver_sql(_KEEP, row).rowcount)
+        guest = contact.email.lower() if contact.email and owner.startswith(GUEST) else None
+        row = (contact_id, order_id, owner, now, msgspec.json.encode(contact).decode(), access, guest)
+        await self._writes.run(lambda connection: _keep(connection, row))
 
     async def drop_contact(self, contact_id: str) -> None:
         """For an order that was not made after all."""
-        await self._writes.run(lambda connection: connection.exec_driver_sql(_DROP, (contact_id,)).rowcount)
+        await self._writes.run(lambda connection: _DROP(connection, (contact_id,)).rowcount)
 
     async def contact(self, contact_id: str) -> Kept | None:
         """None if there never was one."""
-        row = await self._lookups.run(lambda connection: connection.exec_driver_sql(_CONTACT, (contact_id,)).first())
+        row = await self._lookups.run(lambda connection: _CONTACT(connection, (contact_id,)).first())
         return None if row is None else _kept(row)
 
     async def contact_of_order(self, order_id: str) -> Kept | None:
@@ -161,7 +173,7 @@ class OrderStore:
     async def erase_contacts(self, owner: str) -> int:
         """Forgets names, addresses and the like of all orders of an owner; answers how many."""
         statement = update(contacts).where(contacts.c.owner == owner, contacts.c.contact.is_not(None))
-        return await self._writes.run(lambda c: c.execute(statement.values(contact=None, access=None)).rowcount)
+        return await self._writes.run(lambda c: c.execute(statement.values(_NOTHING)).rowcount)
 
     async def erase_owner(self, owner: str) -> list[str]:
         """`erase_contacts`, so that they stand nowhere in the files either; answers the owner's orders.
@@ -175,19 +187,20 @@ class OrderStore:
 
     async def guest_contacts(self, email: str) -> list[GuestContact]:
         """Those in which guests gave this address, which is compared without case; oldest first."""
-        found = await self._read(lambda c: c.exec_driver_sql(_OF_GUESTS, (email.lower(),)).all())
-        return [GuestContact(*row) for row in found]
+        found = select(contacts.c.id, contacts.c.order_id, contacts.c.created_at)
+        found = found.where(contacts.c.guest_email == email.lower()).order_by(contacts.c.created_at, contacts.c.id)
+        return [GuestContact(*row) for row in await self._read(lambda connection: connection.execute(found).all())]
 
     async def guest_email(self, contact_id: str) -> str | None:
         """The address of a contact that is a guest's still."""
         kept = await self.contact(contact_id)
-        if kept is None or kept.contact is None or not kept.owner.startswith("guest:"):
+        if kept is None or kept.contact is None or not kept.owner.startswith(GUEST):
             return None
         return kept.contact.email
 
     async def give_contact(self, contact_id: str, owner: str) -> None:
         """The contact is `owner`'s from now on."""
-        await self._writes.run(lambda connection: connection.exec_driver_sql(_GIVE, (owner, contact_id)).rowcount)
+        await self._writes.run(lambda connection: _GIVE(connection, (owner, contact_id)).rowcount)
 
     async def unlisted_contacts(self, before: int, after: str, limit: int) -> list[Unlisted]:
         """Contacts made before `before` (UTC, milliseconds) whose order is not listed, by id, behind the id `after`."""
@@ -200,7 +213,7 @@ class OrderStore:
         """`drop_contact` for many."""
         rows = [(contact_id,) for contact_id in contact_ids]
         if rows:
-            await self._writes.run(lambda connection: connection.exec_driver_sql(_DROP, rows).rowcount)
+            await self._writes.run(lambda connection: _DROP(connection, rows).rowcount)
 
     async def note_orders(self, notes: Sequence[OrderNote]) -> None:
         """Lists orders as they are; a version not above what is listed changes nothing but fills gaps."""
@@ -209,9 +222,14 @@ class OrderStore:
         sent = [(one.carrier, one.tracking, note.order_id, one.shipment_id) for note in notes for one in note.parcels]
 
         def write(connection: Connection) -> None:
-            for statement, values in ((_NOTE, rows), (_NOTE_SKU, skus), (_NOTE_PARCEL, sent)):
+            if is_mysql(connection):
+                named = [dict(zip(_LISTED, row, strict=True)) for row in rows]
+                connection.exec_driver_sql(_NOTE_ON_MYSQL, named)
+            else:
+                connection.exec_driver_sql(_NOTE, rows)
+            for statement, values in ((_NOTE_SKU, skus), (_NOTE_PARCEL, sent)):
                 if values:
-                    connection.exec_driver_sql(statement, values)
+                    statement(connection, values)
 
         if rows:
             await self._writes.run(write)
@@ -270,6 +288,15 @@ class OrderStore:
     async def ready(self) -> None:
         """Raises what the database raises when it cannot be read."""
         await self._read(lambda connection: connection.execute(select(listed.c.id).limit(1)).first())
+
+
+def _keep(connection: Connection, row: tuple[Any, ...]) -> None:
+    try:
+        _KEEP(connection, row)
+    except IntegrityError:
+        there = connection.execute(select(contacts).where(contacts.c.id == row[0])).first()
+        if there is None or tuple(there) != row:
+            raise  # else it was committed before, and nobody heard of it
 
 
 def _kept(row: Any) -> Kept:

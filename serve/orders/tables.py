@@ -1,8 +1,10 @@
 """The tables of the orders' own database, and what a database from before still needs."""
 
-from sqlalchemy import BigInteger, Column, Connection, Engine, Index, MetaData, String, Table, Text, inspect
+from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, Text, inspect
 
-metadata = MetaData()
+from pipelines.sql.revisions import metadata_of
+
+metadata = metadata_of("orders")
 
 contacts = Table(
     "contacts",
@@ -15,6 +17,8 @@ contacts = Table(
     Column("contact", Text),
     # Who knows it may look at the order; NULL once revoked or erased.
     Column("access", String(64)),
+    # A guest's address, in small letters, by which the guest is found; NULL once erased or given to an account.
+    Column("guest_email", String(320), index=True),
 )
 
 # The three below are the list of orders: they can be emptied and filled again from the log.
@@ -51,14 +55,20 @@ parcels = Table(
 )
 
 
-def bring_up_to_date(engine: Engine) -> None:
+def bring_up_to_date(connection: Connection) -> None:
     """Adds the columns that a database from before lacks. Its list is emptied: the flow fills it again, whole."""
-    with engine.begin() as connection:
-        if "access" not in _columns(connection, contacts):
-            connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN access VARCHAR(64)")
-        if "payment_status" not in _columns(connection, listed):
-            connection.exec_driver_sql("ALTER TABLE orders ADD COLUMN payment_status VARCHAR(32)")
-            connection.execute(listed.delete())
+    if "access" not in _columns(connection, contacts):
+        connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN access VARCHAR(64)")
+    if "guest_email" not in _columns(connection, contacts):
+        connection.exec_driver_sql("DROP INDEX IF EXISTS contacts_by_email")
+        connection.exec_driver_sql("ALTER TABLE contacts ADD COLUMN guest_email VARCHAR(320)")
+        connection.exec_driver_sql("CREATE INDEX ix_contacts_guest_email ON contacts (guest_email)")
+        connection.exec_driver_sql(
+            "UPDATE contacts SET guest_email = lower(json_extract(contact, '$.email')) WHERE owner LIKE 'guest:%'"
+        )
+    if "payment_status" not in _columns(connection, listed):
+        connection.exec_driver_sql("ALTER TABLE orders ADD COLUMN payment_status VARCHAR(32)")
+        connection.execute(listed.delete())
 
 
 def _columns(connection: Connection, table: Table) -> set[str]:

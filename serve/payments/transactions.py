@@ -15,11 +15,9 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Select,
     String,
     Table,
-    Text,
     and_,
     or_,
     select,
@@ -27,13 +25,15 @@ from sqlalchemy import (
 
 from pipelines.keep_transactions import Event, Session, Transaction, followed
 from pipelines.log.base import Happened
+from pipelines.sql.revisions import metadata_of
+from pipelines.sql.words import LONG_TEXT, Said
 from serve.databases import SharedTransactions, open_engine
 
-_metadata = MetaData()
+metadata = metadata_of("payments")
 
 transactions = Table(
     "payment_transactions",
-    _metadata,
+    metadata,
     Column("event_id", String(255), primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("number", Integer, nullable=False),
@@ -46,7 +46,7 @@ transactions = Table(
     Column("reference", String(255), nullable=False),
     Column("detail", String(255), nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("raw", Text, nullable=False),
+    Column("raw", LONG_TEXT, nullable=False),
     Index("transactions_by_place", "position", "number"),
     Index("transactions_by_session", "session", "position", "number"),
     Index("transactions_by_time", "at", "position", "number"),
@@ -55,19 +55,25 @@ transactions = Table(
 # What the next row of a session follows from; see pipelines.keep_transactions.Session.
 sessions = Table(
     "sessions",
-    _metadata,
+    metadata,
     Column("id", String(128), primary_key=True),
     Column("kept", LargeBinary, nullable=False),
 )
 
 
 # What is said for each event is said to the driver as it is.
-_KEPT = "SELECT kept FROM sessions WHERE id = ?"
-_KEEP = "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET kept = excluded.kept"
-_ADD = (
+# Two writers of one session wait for each other at its row.
+_BEGIN = Said(
+    "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+    "INSERT INTO sessions (id, kept) VALUES (%s, %s) ON DUPLICATE KEY UPDATE id = VALUES(id)",
+)
+_KEPT = Said("SELECT kept FROM sessions WHERE id = ?", "SELECT kept FROM sessions WHERE id = %s FOR UPDATE")
+_KEEP = Said("UPDATE sessions SET kept = ? WHERE id = ?")
+_ADD = Said(
     f"INSERT INTO payment_transactions ({', '.join(Transaction._fields)}) "
     f"VALUES ({', '.join('?' * len(Transaction._fields))})"
 )
+_NEW = msgspec.msgpack.encode(Session())
 
 
 class Place(NamedTuple):
@@ -81,7 +87,7 @@ class TransactionStore:
     """Implements `KeepsTransactions`. `url` is SQLAlchemy's."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url, _metadata, 4)
+        self._engine = open_engine(url, metadata, 4)
         self._reading = self._engine.execution_options(writes=False)
         self._writes = SharedTransactions(self._engine, "payments-write")
 
@@ -124,11 +130,14 @@ class TransactionStore:
 
 
 def _keep(connection: Connection, happened: Happened, event: Event) -> None:
-    found = connection.exec_driver_sql(_KEPT, (happened.entity,)).scalar()
-    session = Session() if found is None else msgspec.msgpack.decode(found, type=Session)
+    found: bytes | None = _KEPT(connection, (happened.entity,)).scalar()
+    if found is None:
+        _BEGIN(connection, (happened.entity, _NEW))
+        found = _KEPT(connection, (happened.entity,)).scalar_one()
+    session = msgspec.msgpack.decode(found, type=Session)
     if (happened.version, happened.index) <= (session.version, session.number):
         return
     after, row = followed(session, happened, event)
-    connection.exec_driver_sql(_KEEP, (happened.entity, msgspec.msgpack.encode(after)))
+    _KEEP(connection, (msgspec.msgpack.encode(after), happened.entity))
     if row is not None:
-        connection.exec_driver_sql(_ADD, row)
+        _ADD(connection, row)

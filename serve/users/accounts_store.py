@@ -19,6 +19,7 @@ from pipelines.events.users import (
     UserRegistered,
 )
 from pipelines.log.outbox import put
+from pipelines.sql.retrying import transaction
 from serve.databases import scrub
 from serve.users import links, sessions_store
 from serve.users.account_tables import activity, addresses
@@ -65,6 +66,7 @@ class AccountsStore:
 
     # Making
 
+    @transaction(again=True)
     def add(self, user: User, *, by: str = "email", link: LinkRow | None = None) -> None:
         """`by`: as in UserRegistered; `link` is to be mailed. Raises EmailTaken."""
         row = {**msgspec.structs.asdict(user), "roles": " ".join(user.roles)}
@@ -76,6 +78,8 @@ class AccountsStore:
             try:
                 connection.execute(users.insert().values(row))
             except sa.exc.IntegrityError as error:
+                if connection.scalar(sa.select(users.c.id).where(users.c.id == user.id)):
+                    return  # it was committed before, and nobody heard of it
                 raise EmailTaken from error
             if link is not None:
                 links.keep(connection, link)
@@ -83,6 +87,7 @@ class AccountsStore:
 
     # Changing
 
+    @transaction(again=True)
     def change(self, user_id: str, values: dict[str, Any], now: int) -> User | None:
         """Changes the fields of the profile; what is the same already is no news. None: there is no such account."""
         with self._writing.begin() as connection:
@@ -94,6 +99,7 @@ class AccountsStore:
             tell(connection, user_id, UserProfileChanged(tuple(sorted(changed)), now), at=now)
             return _read(connection, user_id)
 
+    @transaction(again=False)
     def change_password(self, user_id: str, verified: str, hashed: str, session: str, now: int) -> bool:
         """Ends all other sessions than `session`. False: the password is no longer the one that was verified."""
         same = sa.and_(users.c.id == user_id, users.c.password == verified, users.c.deleted_at.is_(None))
@@ -117,6 +123,7 @@ class AccountsStore:
 
     # Links
 
+    @transaction(again=True)
     def request(self, user_id: str | None, link: LinkRow) -> bool:
         """Has a link mailed; false: one was a moment ago, or there is no such account. Both are as much work.
 
@@ -140,6 +147,7 @@ class AccountsStore:
             tell(connection, user.id, event, at=now)
         return True
 
+    @transaction(again=False)
     def confirm(self, link: LinkRow, command_id: str | None, now: int) -> None:
         """The address of the link is its account's, and its owner's. Raises LinkUsed, EmailTaken."""
         assert link.user_id is not None
@@ -163,6 +171,7 @@ class AccountsStore:
                 raise EmailTaken from error
             tell(connection, user.id, *events, at=now)
 
+    @transaction(again=False)
     def reset(self, link: LinkRow, hashed: str, command_id: str | None, now: int) -> None:
         """Sets a new password and ends all sessions. Raises LinkUsed."""
         assert link.user_id is not None
@@ -184,6 +193,7 @@ class AccountsStore:
 
     # Deleting
 
+    @transaction(again=False)
     def erase(self, user_id: str, now: int) -> bool:
         """Deletes all that is known of a person; the account's id stays, so that nothing is done in its name again."""
         nothing = {
@@ -213,7 +223,9 @@ class AccountsStore:
 
 
 def _read(connection: sa.Connection, user_id: str) -> User | None:
-    row = connection.execute(sa.select(users).where(users.c.id == user_id, users.c.deleted_at.is_(None))).first()
+    """Locked, so that what is decided on it holds until it is written."""
+    there = sa.select(users).where(users.c.id == user_id, users.c.deleted_at.is_(None))
+    row = connection.execute(there.with_for_update()).first()
     return None if row is None else as_user(row)
 
 

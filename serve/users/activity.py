@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from pipelines.show_activity import ORDER_CONFIRMED, Note
+from pipelines.sql.words import insert_missing
 from serve.databases import SharedTransactions
 from serve.users.account_tables import activity
 from serve.users.schemas import ActivityItem, LastOrder
@@ -70,9 +71,9 @@ class Activity:
 
 def _note(connection: sa.Connection, note: Note) -> None:
     there = sa.select(users.c.id).where(users.c.id == note.user_id, users.c.deleted_at.is_(None))
-    noted = sa.select(activity.c.id).where(activity.c.id == note.id)
-    if connection.execute(there).first() is None or connection.execute(noted).first() is not None:
+    # Whoever erases the account waits, and then finds the note.
+    if connection.execute(there.with_for_update(read=True)).first() is None:
         return
     about = msgspec.json.encode(note.about).decode()
     values = {"id": note.id, "user_id": note.user_id, "at": note.at, "what": note.what, "about": about}
-    connection.execute(activity.insert().values(values))
+    insert_missing(connection, activity, [values])

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 
 from actors.runtime.ports import KeyReused
 from pipelines.events.users import UserProfileChanged
+from pipelines.sql.retrying import transaction
 from serve.gateway import clock
 from serve.gateway.problems import Problem, declare
 from serve.users.account_tables import addresses
 from serve.users.schemas import AddressBody, AddressChange, NewAddress
 from serve.users.tables import create
-from serve.users.telling import tell
+from serve.users.telling import lock, tell
 
 MOST = 50
 """Addresses of one account."""
@@ -58,9 +59,11 @@ class AddressBook:
         with self._engine.connect() as connection:
             return [_body(row) for row in connection.execute(mine.order_by(addresses.c.created_at, addresses.c.id))]
 
+    @transaction(again=False)
     def _add(self, user_id: str, address: NewAddress, command_id: str | None, fingerprint: bytes) -> AddressBody:
         mine = addresses.c.user_id == user_id
         with self._writing.begin() as connection:
+            lock(connection, user_id)
             if command_id is not None:
                 made = connection.execute(sa.select(addresses).where(mine, addresses.c.made_by == command_id)).first()
                 if made is not None and made.made_from != fingerprint:
@@ -80,17 +83,21 @@ class AddressBook:
             connection.execute(addresses.insert().values(created_at=self._now(), **values))
             return _body(connection.execute(sa.select(addresses).where(addresses.c.id == address_id)).one())
 
+    @transaction(again=True)
     def _change(self, user_id: str, address_id: str, change: AddressChange) -> AddressBody:
         values = change.model_dump(exclude_unset=True)
         with self._writing.begin() as connection:
+            lock(connection, user_id)
             _check(connection, user_id, address_id)
             if values:
                 _make_room(connection, user_id, values)
                 connection.execute(addresses.update().where(addresses.c.id == address_id).values(values))
             return self._told(connection, user_id, address_id)
 
+    @transaction(again=False)
     def _remove(self, user_id: str, address_id: str) -> None:
         with self._writing.begin() as connection:
+            lock(connection, user_id)
             _check(connection, user_id, address_id)
             connection.execute(addresses.delete().where(addresses.c.id == address_id))
             self._tell(connection, user_id)

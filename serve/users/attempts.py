@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from pipelines.sql.retrying import transaction
+from pipelines.sql.words import insert_missing
 from serve.users.devices import plain
 from serve.users.tables import create, failures
 
@@ -85,31 +87,37 @@ class AttemptsStore:
         self._writing = engine.execution_options(writes=True)
         create(self._writing)
 
+    @transaction(again=True)
     def begin(self, made: Attempt, now: int) -> int:
         """Counts the attempt as failed and answers 0; or milliseconds to wait, and counts nothing."""
         rules = made.rules
+        unknown = [{"who": who, "count": 0.0, "at": now, "shut_until": now} for who in sorted(rules)]
+        known = sa.select(failures).where(failures.c.who.in_(sorted(rules))).with_for_update()
         with self._writing.begin() as connection:
-            rows = connection.execute(sa.select(failures).where(failures.c.who.in_(rules))).all()
-            wait: int = max((row.shut_until - now for row in rows), default=0)
+            rows = connection.execute(known).all()
+            if len(rows) < len(rules):
+                connection.execute(failures.delete().where(failures.c.at < now - _FORGOTTEN))
+                insert_missing(connection, failures, unknown)
+                rows = connection.execute(known).all()  # all of them, and nobody else counts now
+            wait: int = max(row.shut_until - now for row in rows)
             if wait > 0:
+                connection.rollback()
                 return wait
-            connection.execute(failures.delete().where(failures.c.at < now - _FORGOTTEN))
-            connection.execute(failures.delete().where(failures.c.who.in_(rules)))
-            before = {row.who: max(0.0, row.count - (now - row.at) / rules[row.who].leak) for row in rows}
-            counted = [
-                {"who": who, "count": count, "at": now, "shut_until": now + rule.delay(count)}
-                for who, rule in rules.items()
-                for count in [before.get(who, 0.0) + 1]
-            ]
-            connection.execute(failures.insert(), counted)
+            for row in rows:
+                rule = rules[row.who]
+                count = max(0.0, row.count - (now - row.at) / rule.leak) + 1
+                values = {"count": count, "at": now, "shut_until": now + rule.delay(count)}
+                connection.execute(failures.update().where(failures.c.who == row.who).values(values))
         return 0
 
+    @transaction(again=False)
     def succeeded(self, made: Attempt, now: int) -> None:
         """The attempt was no failure, and those of its own before it are forgiven."""
         with self._writing.begin() as connection:
             connection.execute(failures.delete().where(failures.c.who == made.own))
             _give_back(connection, [who for who, _ in made.shared], now)
 
+    @transaction(again=False)
     def undecided(self, made: Attempt, now: int) -> None:
         """The password was not looked at after all."""
         with self._writing.begin() as connection:

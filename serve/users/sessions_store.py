@@ -10,6 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from pipelines.events.users import UserLoggedIn
+from pipelines.sql.retrying import transaction
+from pipelines.sql.words import next_place
 from serve.users.tables import Session, create, ended_sessions, exchange_codes, identities, sessions, users
 from serve.users.telling import tell
 
@@ -37,6 +39,7 @@ class SessionsStore:
         self._writing = engine.execution_options(writes=True)
         create(self._writing)
 
+    @transaction(again=False)
     def open_session(self, session: Session, opening: Opening) -> list[str] | None:
         """Also forgets the sessions that have expired by its start, and ends those beyond `MOST`: their ids. None, and
         nothing is done: the account is gone or its password is another by now."""
@@ -78,6 +81,7 @@ class SessionsStore:
         with self._engine.connect() as connection:
             return [Session(**row._mapping) for row in connection.execute(query)]
 
+    @transaction(again=True)  # then it was somebody else's exchange, which its repetition is told the outcome of
     def exchange(self, session: Session, generation: int, now: int, expires_at: int) -> bool:
         """Counts an exchange, and notes where it came from; false if this generation is no longer the current one, or
         the session has ended."""
@@ -101,6 +105,7 @@ class SessionsStore:
         """All of the user's sessions, except the one named by `but`. The ids of what ended."""
         return self._end(sa.and_(sessions.c.user_id == user_id, sessions.c.id != but), reason, now)
 
+    @transaction(again=False)
     def _end(self, where: sa.ColumnElement[bool], reason: str, now: int) -> list[str]:
         with self._writing.begin() as connection:
             return end(connection, where, reason, now)
@@ -120,11 +125,15 @@ class SessionsStore:
 def end(connection: sa.Connection, where: sa.ColumnElement[bool], reason: str, now: int) -> list[str]:
     """Ends the sessions within the caller's transaction, so that the gateway hears of it. Their ids."""
     open_ones = sa.and_(where, sessions.c.ended.is_(None))
-    ids = list(connection.scalars(sa.select(sessions.c.id).where(open_ones)))
+    ids = list(connection.scalars(sa.select(sessions.c.id).where(open_ones).with_for_update()))
     if ids:
-        connection.execute(sessions.update().where(open_ones).values(ended=reason))
+        connection.execute(sessions.update().where(sessions.c.id.in_(ids)).values(ended=reason))
+        first = next_place(connection, len(ids))
+        rows = [{"session": session, "at": now} for session in ids]
+        if first is not None:
+            rows = [{**row, "position": first + number} for number, row in enumerate(rows)]
         connection.execute(ended_sessions.delete().where(ended_sessions.c.at < now - REMEMBERED))
-        connection.execute(ended_sessions.insert(), [{"session": session, "at": now} for session in ids])
+        connection.execute(ended_sessions.insert(), rows)
     return ids
 
 

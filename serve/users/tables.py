@@ -8,11 +8,16 @@ import sqlalchemy as sa
 from email_validator import EmailNotValidError, validate_email
 
 from pipelines.log.outbox import outbox_table
+from pipelines.sql.revisions import metadata_of, prepare
+from pipelines.sql.words import BIG, REAL
+from serve.gateway import keys
 
 _ACE = "xn--"
 """What domains begin with that are written in ASCII and mean something else."""
 
-metadata = sa.MetaData()
+metadata = metadata_of("users")
+for _table in keys.metadata.tables.values():
+    _table.to_metadata(metadata)  # they are kept in the same database
 users = sa.Table(
     "users",
     metadata,
@@ -48,7 +53,7 @@ sessions = sa.Table(
 ended_sessions = sa.Table(
     "ended_sessions",
     metadata,
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("position", BIG, primary_key=True, autoincrement=True),
     sa.Column("session", sa.String(32), nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
     sqlite_autoincrement=True,
@@ -57,7 +62,7 @@ failures = sa.Table(
     "log_in_failures",
     metadata,
     sa.Column("who", sa.String(64), primary_key=True),
-    sa.Column("count", sa.Float, nullable=False),
+    sa.Column("count", REAL, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False, index=True),
     sa.Column("shut_until", sa.BigInteger, nullable=False),
 )
@@ -124,16 +129,20 @@ class EmailTaken(Exception):
 
 
 def create(writing: sa.Engine) -> None:
-    """Makes the tables that are not there, and columns that an older version did not have."""
-    with writing.begin() as connection:
-        metadata.create_all(connection)
-        seen = sa.inspect(connection)
-        for table in metadata.tables.values():
-            there = {column["name"] for column in seen.get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in there:
-                    added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
+    """Makes the tables that are not there, and columns that an older version did not have. Raises SchemaBehind."""
+    from serve.users import account_tables  # noqa: F401  # whoever is first makes all of them
+
+    prepare(writing, metadata, _add_columns)
+
+
+def _add_columns(connection: sa.Connection) -> None:
+    seen = sa.inspect(connection)
+    for table in metadata.tables.values():
+        there = {column["name"] for column in seen.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                added = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
 
 
 def as_user(row: sa.Row[Any]) -> User:

@@ -28,6 +28,7 @@ from serve.users.links import MAIL_EVERY, new_link
 from serve.users.sessions import Sessions
 from serve.users.store import open_engine
 from serve.users.tables import folded, identities, outbox, sessions, users
+from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE
 
 ADA = {"email": "Ada@Example.com", "password": "three wet umbrellas", "name": "Ada Byron"}
@@ -86,9 +87,9 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(databases: Databases, tmp_path: Path) -> Iterator[Shop]:
     time, passwords = Time(), CountedPasswords()
-    engine = open_engine(tmp_path / "users.db")
+    engine = open_engine(databases("users"))
     keys = Keys(engine, time)
     tokens = Tokens(keys, now=time)
 

@@ -1,12 +1,12 @@
 """Failed log-ins slow down and lock; the rules alone, over a database."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from serve.users.attempts import ACCOUNT, ADDRESS, PAIR, Attempt, AttemptsStore, attempt
 from serve.users.store import open_engine
+from tests.databases import Databases
 
 SECRET = b"secret"
 NOW = 1_764_000_000_000
@@ -14,8 +14,8 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[AttemptsStore]:
-    engine = open_engine(tmp_path / "users.db")
+def store(databases: Databases) -> Iterator[AttemptsStore]:
+    engine = open_engine(databases("users"))
     yield AttemptsStore(engine)
     engine.dispose()
 

@@ -13,13 +13,14 @@ from pipelines.events.catalog import Event, ProductChanged, ProductFacts, Produc
 from serve.catalog.prices import Prices
 from serve.catalog.schemas import ProductChange, ProductDraft, VariantDraft
 from serve.catalog.service import Catalog
+from tests.databases import Databases
 
 NOW = 1_750_000_000_000
 
 
 @pytest.fixture
-async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: NOW)
+async def catalog(databases: Databases) -> AsyncIterator[Catalog]:
+    made = Catalog(databases("catalog"), clock=lambda: NOW)
     yield made
     await made.close()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from serve.catalog.recent import Recent
 from serve.catalog.schemas import CatalogRefused, CategoryNode, ProductBody, ProductChange, ProductDraft, Sort
 from serve.catalog.service import Catalog
 from serve.catalog.slugs import slugify
+from tests.databases import Databases
 
 NOW = 1_750_000_000_000
 
@@ -27,8 +27,8 @@ class Clock:
 
 
 @pytest.fixture
-async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: NOW)
+async def catalog(databases: Databases) -> AsyncIterator[Catalog]:
+    made = Catalog(databases("catalog"), clock=lambda: NOW)
     yield made
     await made.close()
 
@@ -179,8 +179,8 @@ async def test_availability_keeps_the_highest_version_in_whatever_order_it_comes
     assert (await catalog.product_of_sku("Z")).available == 1
 
 
-async def test_two_writers_on_one_file_lose_nothing(catalog: Catalog, tmp_path: Path) -> None:
-    other = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
+async def test_two_writers_on_one_database_lose_nothing(catalog: Catalog, databases: Databases) -> None:
+    other = Catalog(databases("catalog"))
     try:
         await asyncio.gather(*(put((catalog, other)[n % 2], f"S{n}", f"Mug {n}") for n in range(40)))
         happened = await catalog.outbox_log().read(0, 100)

@@ -1,7 +1,6 @@
 """Products with variants: what they are made of, what is refused, and what shoppers see of them."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +12,7 @@ from serve.catalog.saving import Saved
 from serve.catalog.schemas import CatalogRefused, ProductDraft, VariantDraft
 from serve.catalog.service import Catalog
 from serve.gateway.front import Front
+from tests.databases import Databases
 from tests.unit.test_catalog_http import MUG, SHOPPER, STAFF, Tokens
 
 SHIRT: dict[str, Any] = {
@@ -30,8 +30,8 @@ SHIRT: dict[str, Any] = {
 
 
 @pytest.fixture
-async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: 1_750_000_000_000)
+async def catalog(databases: Databases) -> AsyncIterator[Catalog]:
+    made = Catalog(databases("catalog"), clock=lambda: 1_750_000_000_000)
     yield made
     await made.close()
 

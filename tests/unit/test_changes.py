@@ -1,12 +1,12 @@
 """Every change by staff is recorded: who, when, before, after, whatever becomes of it."""
 
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from fastapi import Depends, FastAPI
 
 from actors.runtime.ports import Unavailable
@@ -18,6 +18,7 @@ from serve.gateway.front import Front
 from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
+from tests.databases import Databases
 from tests.unit.callers import PlainTokens, bearer
 
 SAM = bearer("staff:sam", x_request_id="request-1")
@@ -56,8 +57,8 @@ class Things:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[ChangeStore]:
-    made = ChangeStore(f"sqlite:///{tmp_path / 'audit.db'}")
+async def store(databases: Databases) -> AsyncIterator[ChangeStore]:
+    made = ChangeStore(databases("audit"))
     yield made
     await made.close()
 
@@ -150,18 +151,14 @@ async def test_staff_page_through_the_changes(http: httpx.AsyncClient, store: Ch
     assert (await http.get("/api/admin/changes", headers=bearer("user:ada"))).status_code == 403
 
 
-async def test_nothing_is_altered_or_deleted(store: ChangeStore, tmp_path: Path) -> None:
+async def test_nothing_is_altered_or_deleted(store: ChangeStore) -> None:
     change = await store.began(1, "sam", "PUT", "/api/admin/things/A", "r", None)
     await store.ended(change, 2, 200, None)
-    database = sqlite3.connect(tmp_path / "audit.db")
-    try:
-        for statement in (
-            "UPDATE staff_changes SET who = 'kim'",
-            "DELETE FROM staff_changes",
-            "UPDATE staff_outcomes SET status = 500",
-            "DELETE FROM staff_outcomes",
-        ):
-            with pytest.raises(sqlite3.IntegrityError, match="is not altered"):
-                database.execute(statement)
-    finally:
-        database.close()
+    for statement in (
+        "UPDATE staff_changes SET who = 'kim'",
+        "DELETE FROM staff_changes",
+        "UPDATE staff_outcomes SET status = 500",
+        "DELETE FROM staff_outcomes",
+    ):
+        with pytest.raises(sa.exc.DBAPIError, match="is not altered"), store._engine.begin() as connection:
+            connection.exec_driver_sql(statement)

@@ -19,7 +19,7 @@ BEHIND = "stands behind an earlier dead letter"
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Two letters of `a`, one of `b`, in the flow `test`."""
-    made = World(tmp_path)
+    made = World(f"sqlite:///{tmp_path / 'flows.db'}")
     made.broken = {("a", 1), ("b", 1)}
     for version in (1, 2):
         made.log.append("clock", "a", version, Ticked(version), at=1_764_000_000_000)

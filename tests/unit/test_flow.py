@@ -16,6 +16,7 @@ from pipelines.log.base import Happened
 from pipelines.progress import DeadLetter, Reached, SqlProgress
 from pipelines.runner import FlowRunner
 from pipelines.shared_log import SharedLog
+from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
 
 
@@ -31,9 +32,9 @@ Handle = Callable[[Happened, Any], Awaitable[None]]
 
 
 class World:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, url: str) -> None:
         self.log = MemoryLog()
-        self.progress = SqlProgress(f"sqlite:///{path / 'flows.db'}")
+        self.progress = SqlProgress(url)
         self.seen: list[tuple[str, int]] = []
         self.broken: set[tuple[str, int]] = set()
         self.clock = HastyClock()
@@ -64,8 +65,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path)
+async def world(databases: Databases) -> AsyncIterator[World]:
+    made = World(databases("flows"))
     yield made
     await made.progress.close()
 
@@ -244,10 +245,13 @@ async def test_a_letter_knows_how_often_its_event_was_tried(world: World) -> Non
     assert [letter.attempts for letter in await world.progress.letters("test")] == [5, 0]
 
 
-async def test_letters_from_before_attempts_were_counted_are_kept(world: World, tmp_path: Path) -> None:
-    await world.progress.bury("test", DeadLetter(Happened(1, "clock", "a", 1, 0, 0, b""), "x", 7, attempts=8))
+async def test_letters_from_before_attempts_were_counted_are_kept(tmp_path: Path) -> None:
+    before = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
+    await before.bury("test", DeadLetter(Happened(1, "clock", "a", 1, 0, 0, b""), "x", 7, attempts=8))
+    await before.close()
     with closing(sqlite3.connect(tmp_path / "flows.db")) as database:
         database.execute("ALTER TABLE dead_letters DROP COLUMN attempts")
+        database.execute("DROP TABLE alembic_version")
     for _ in range(2):
         later = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
         assert [(one.error, one.attempts) for one in await later.letters("test")] == [("x", 0)]

@@ -22,6 +22,7 @@ from serve.users.people import People
 from serve.users.schemas import LastOrder
 from serve.users.store import open_engine
 from serve.users.tables import User
+from tests.databases import Databases
 from tests.unit.flow_world import MemoryLog, NotingEntities
 from tests.unit.test_flows import CONFIRMED, run
 
@@ -80,9 +81,9 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    engine = open_engine(tmp_path / "users.db")
-    orders = OrderStore(f"sqlite:///{tmp_path / 'orders.db'}")
+async def shop(databases: Databases, tmp_path: Path) -> AsyncIterator[Shop]:
+    engine = open_engine(databases("users"))
+    orders = OrderStore(databases("orders"))
     accounts = AccountsStore(engine)
     accounts.add(ADA)
     await orders.keep_contact("c1", "o1", "guest:g1", Contact("Ada@Example.com", SQUARE), 1)

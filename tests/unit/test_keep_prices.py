@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
@@ -13,21 +12,22 @@ from pipelines.log.base import Happened
 from serve.catalog.prices import Prices
 from serve.catalog.schemas import ProductChange, ProductDraft, VariantContent, VariantDraft
 from serve.catalog.service import Catalog
+from tests.databases import Databases
 
 NOW = 1_750_000_000_000
 
 
 @pytest.fixture
-async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: NOW)
+async def catalog(databases: Databases) -> AsyncIterator[Catalog]:
+    made = Catalog(databases("catalog"), clock=lambda: NOW)
     yield made
     await made.close()
 
 
 @pytest.fixture
-async def elsewhere(catalog: Catalog, tmp_path: Path) -> AsyncIterator[Catalog]:
-    """Another process's catalogue on the same file."""
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: NOW)
+async def elsewhere(catalog: Catalog, databases: Databases) -> AsyncIterator[Catalog]:
+    """Another process's catalogue on the same database."""
+    made = Catalog(databases("catalog"), clock=lambda: NOW)
     yield made
     await made.close()
 
@@ -56,10 +56,10 @@ def test_a_line_says_what_was_chosen() -> None:
     assert line_name("Shirt", {"size": "M", "colour": "ink"}) == "Shirt (M, ink)"
 
 
-async def test_a_replica_starts_with_all_prices_and_asks_nobody(catalog: Catalog, tmp_path: Path) -> None:
+async def test_a_replica_starts_with_all_prices_and_asks_nobody(catalog: Catalog, databases: Databases) -> None:
     await catalog.put_products([(f"S{n}", ProductDraft(name="Mug", category="Mugs", price=n)) for n in range(1_200)])
     await catalog.patch_product("S7", ProductChange(status="gone"))
-    counted = Counted(f"sqlite:///{tmp_path / 'catalog.db'}")
+    counted = Counted(databases("catalog"))
     prices = Prices(counted)
     await prices.start()
     try:

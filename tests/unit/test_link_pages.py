@@ -1,7 +1,6 @@
 """Mailed links lead to pages, and the pages do what the link is for once a button is pressed."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,14 +19,15 @@ from serve.users.mailed import MailedPeople
 from serve.users.schemas import Registration
 from serve.users.store import open_engine
 from serve.users.tables import outbox, users
+from tests.databases import Databases
 
 REQUESTS = Types({"user": (EmailConfirmationRequested, PasswordResetRequested)})
 URL = "http://shop.example"
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = open_engine(tmp_path / "users.db")
+def engine(databases: Databases) -> Iterator[sa.Engine]:
+    made = open_engine(databases("users"))
     yield made
     made.dispose()
 

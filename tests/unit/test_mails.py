@@ -5,7 +5,6 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -24,6 +23,7 @@ from serve.notifications.store import NotificationStore, Outcome
 from serve.orders.schemas import Address
 from serve.orders.schemas import Contact as OrderContact
 from serve.orders.store import Kept
+from tests.databases import Databases
 from tests.unit.mail_world import FACTS, SENDER, ManualClock, Post, Rows, opened, text_of
 from tests.unit.orders import order_view
 
@@ -53,9 +53,8 @@ class People:
 
 
 class Desk:
-    def __init__(self, path: Path) -> None:
-        self.file = path / "notifications.db"
-        self.store = NotificationStore(f"sqlite:///{self.file}")
+    def __init__(self, url: str) -> None:
+        self.store = NotificationStore(url)
         self.clock = ManualClock()
         self.post = Post()
         self.people = People()
@@ -70,7 +69,8 @@ class Desk:
         return await asyncio.to_thread(self._statuses)
 
     def _statuses(self) -> list[str]:
-        rows = sqlite3.connect(self.file).execute("SELECT outcome FROM mails ORDER BY rowid").fetchall()
+        with self.store._engine.connect() as db:
+            rows = db.exec_driver_sql("SELECT outcome FROM mails ORDER BY created_at, message_id").all()
         return [outcome or "sending" for (outcome,) in rows]
 
     async def lose(self, channel: MailChannel, message: Mail) -> None:
@@ -82,8 +82,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    made = Desk(tmp_path)
+async def desk(databases: Databases) -> AsyncIterator[Desk]:
+    made = Desk(databases("notifications"))
     yield made
     await made.store.close()
 

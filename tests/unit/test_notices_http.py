@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -17,6 +16,7 @@ from serve.notifications.feed import Feed
 from serve.notifications.notices import Missed, NoticeChannel, Notices, notice_id
 from serve.notifications.store import NotificationStore
 from serve.orders.waiters import Waiters
+from tests.databases import Databases
 from tests.unit.callers import PlainTokens, bearer
 from tests.unit.flow_world import DEADLINE
 from tests.unit.mail_world import FACTS, ManualClock
@@ -46,8 +46,8 @@ class World(NamedTuple):
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    store, clock, streams = NotificationStore(f"sqlite:///{tmp_path / 'notifications.db'}"), ManualClock(), Waiters(2)
+async def world(databases: Databases) -> AsyncIterator[World]:
+    store, clock, streams = NotificationStore(databases("notifications")), ManualClock(), Waiters(2)
     notices = Notices(store, clock=clock, feed=Feed(store, look_every=0.01))
     front = Front(FastAPI(), [notification_routes(notices, streams)], tokens=PlainTokens())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://shop") as http:

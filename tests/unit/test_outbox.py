@@ -14,6 +14,7 @@ from pipelines.log.outbox import OutboxLog, outbox_table, put
 from pipelines.log.resting import RESTS_AFTER, Resting
 from pipelines.log.sql import JournalLog
 from serve.users.store import open_engine
+from tests.databases import Databases
 from tests.unit.doubles import FakeClock, MemoryJournal
 
 METADATA = sa.MetaData()
@@ -22,8 +23,8 @@ DELETED, CHANGED = users.UserDeleted(9), users.UserProfileChanged(("name",), 8)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    made = open_engine(tmp_path / "users.db")
+def engine(databases: Databases) -> Iterator[sa.Engine]:
+    made = open_engine(databases("users"))
     METADATA.create_all(made)
     yield made
     made.dispose()

@@ -15,6 +15,7 @@ from pipelines.log.base import Happened
 from pipelines.progress import SqlProgress
 from pipelines.projection import Projection, ProjectionRunner
 from pipelines.show_availability import show_availability
+from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
 from tests.unit.test_flows import CONFIRMED, OPENED, PLACED
 
@@ -150,8 +151,8 @@ async def test_an_order_is_listed_with_its_skus_payment_and_parcels(tmp_path: Pa
     assert (off.status, off.payment_status) == ("cancelled", "none")
 
 
-async def test_a_save_left_under_way_by_one_that_stopped_is_no_error(tmp_path: Path) -> None:
-    progress = SqlProgress(f"sqlite:///{tmp_path / 'flows.db'}")
+async def test_a_save_left_under_way_by_one_that_stopped_is_no_error(databases: Databases) -> None:
+    progress = SqlProgress(databases("flows"))
     for number in range(20):
         await asyncio.gather(*(progress.save(f"flow-{number}", position, ()) for position in (1, 2, 1, 2)))
         assert (await progress.load(f"flow-{number}")).position == 2

@@ -29,6 +29,7 @@ from serve.users.sessions import Lifetimes, Sessions
 from serve.users.sessions_store import MOST, REMEMBERED
 from serve.users.store import open_engine
 from serve.users.tables import outbox
+from tests.databases import Databases
 from tests.unit.test_devices import FIREFOX, IPHONE
 
 ADA = {"email": "ada@example.com", "password": "three wet umbrellas", "name": "Ada Byron"}
@@ -82,9 +83,9 @@ def build(engine: sa.Engine, time: Time, passwords: CountingPasswords) -> Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
+def shop(databases: Databases) -> Iterator[Shop]:
     passwords = CountingPasswords(memory_kib=64, time_cost=1)
-    engine = open_engine(tmp_path / "users.db")
+    engine = open_engine(databases("users"))
     yield build(engine, Time(), passwords)
     passwords.close()
     engine.dispose()

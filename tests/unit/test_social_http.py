@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,6 +34,7 @@ from serve.users.social.providers import provider_of
 from serve.users.social.service import CODE_LASTS, Social
 from serve.users.store import open_engine
 from serve.users.tables import identities, outbox
+from tests.databases import Databases
 from tests.unit.fake_provider import CALLBACK, CLIENT_ID, CLIENT_SECRET, ISSUER, FakeProvider
 
 ADA = {"email": "ada@example.com", "password": "three wet umbrellas", "name": "Ada Byron"}
@@ -93,8 +93,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    engine = open_engine(tmp_path / "users.db")
+def shop(databases: Databases) -> Iterator[Shop]:
+    engine = open_engine(databases("users"))
     passwords = Passwords(memory_kib=64, time_cost=1)
     yield Shop(engine, passwords)
     passwords.close()

@@ -15,6 +15,7 @@ from serve.gateway.principals import Principal
 from serve.gateway.problems import Problem
 from serve.gateway.tokens import Tokens
 from serve.users.store import open_engine
+from tests.databases import Databases
 
 START = 660 * PERIOD + 5 * DAY
 
@@ -28,8 +29,8 @@ class Time:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> sa.Engine:
-    return open_engine(tmp_path / "users.db")
+def engine(databases: Databases) -> sa.Engine:
+    return open_engine(databases("users"))
 
 
 def make(engine: sa.Engine, time: Time, remembered: int = 100) -> Tokens:
@@ -89,12 +90,12 @@ async def test_what_is_remembered_is_bounded(engine: sa.Engine) -> None:
     assert [tokens.known(guest) is not None for guest in guests] == [False, False, True, True, True]
 
 
-async def test_what_is_not_believed(engine: sa.Engine, tmp_path: Path) -> None:
+async def test_what_is_not_believed(engine: sa.Engine, databases: Databases) -> None:
     time = Time()
     tokens = make(engine, time)
     ring = await Keys(engine, time).ring()
     token, guest = await tokens.access("u1", [], "s1"), await tokens.guest("g1")
-    others = make(open_engine(tmp_path / "other.db"), time)
+    others = make(open_engine(databases("users", "other")), time)
     claims = {"iss": "troupe", "sub": "g1", "sid": "s", "roles": ["admin"], "exp": time.now // 1000 + 60}
     public_numbers = ring.jwks["keys"][0]["n"]
     as_hmac = jwt.encode(claims, public_numbers, "HS256", {"kid": ring.kid, "typ": "at+jwt"})

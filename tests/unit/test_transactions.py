@@ -16,6 +16,7 @@ from pipelines.log.base import Happened
 from serve.gateway.front import Front
 from serve.payments.admin_api import admin_payment_routes, csv_of
 from serve.payments.transactions import Place, TransactionStore
+from tests.databases import Databases
 from tests.unit.callers import PlainTokens, bearer
 from tests.unit.flow_world import MemoryLog
 from tests.unit.test_flows import run
@@ -62,8 +63,8 @@ def history() -> MemoryLog:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[TransactionStore]:
-    made = TransactionStore(f"sqlite:///{tmp_path / 'payments.db'}")
+async def store(databases: Databases) -> AsyncIterator[TransactionStore]:
+    made = TransactionStore(databases("payments"))
     yield made
     await made.close()
 
@@ -87,13 +88,15 @@ async def test_a_row_for_each_thing_that_happened(store: TransactionStore, tmp_p
     assert not any("/secret" in cell for row in rows for cell in map(str, row))
 
 
-async def test_made_again_from_the_log_they_are_equal_row_for_row(store: TransactionStore, tmp_path: Path) -> None:
+async def test_made_again_from_the_log_they_are_equal_row_for_row(
+    store: TransactionStore, databases: Databases, tmp_path: Path
+) -> None:
     log = history()
     (tmp_path / "a").mkdir()
     await run(keep_transactions(store), log, tmp_path / "a")
     (tmp_path / "b").mkdir()
     await run(keep_transactions(store), log, tmp_path / "b")
-    fresh = TransactionStore(f"sqlite:///{tmp_path / 'fresh.db'}")
+    fresh = TransactionStore(databases("payments", "fresh"))
     (tmp_path / "c").mkdir()
     await run(keep_transactions(fresh), log, tmp_path / "c")
     assert await everything(fresh) == await everything(store)

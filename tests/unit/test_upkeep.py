@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from serve.notifications import upkeep
 from serve.notifications.upkeep import DAY_MS, EVERY_SECONDS, FIRST_SECONDS, MAIL_DAYS, NOTICE_DAYS, UNUSED_DAYS, Upkeep
 from serve.orders.schemas import Address, Contact
 from serve.orders.store import OrderStore
+from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, HastyClock, NotingEntities
 from tests.unit.orders import order_view
 
@@ -56,8 +56,8 @@ class Folder:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[OrderStore]:
-    made = OrderStore(f"sqlite:///{tmp_path / 'orders.db'}")
+async def store(databases: Databases) -> AsyncIterator[OrderStore]:
+    made = OrderStore(databases("orders"))
     yield made
     await made.close()
 

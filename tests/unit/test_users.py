@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +22,7 @@ from serve.users.devices import Arrival
 from serve.users.schemas import LogIn
 from serve.users.sessions import LEEWAY, Lifetimes, Sessions
 from serve.users.store import open_engine
+from tests.databases import Databases
 
 ADA = {"email": "Ada@Example.com", "password": "three wet umbrellas", "name": " Ada Byron "}
 LOG_IN = {"email": "ada@example.com", "password": "three wet umbrellas"}
@@ -54,9 +54,9 @@ def passwords() -> Iterator[Passwords]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, passwords: Passwords) -> Iterator[Shop]:
+def shop(databases: Databases, passwords: Passwords) -> Iterator[Shop]:
     time = Time()
-    engine = open_engine(tmp_path / "users.db")
+    engine = open_engine(databases("users"))
     keys = Keys(engine, time)
     tokens = Tokens(keys, now=time)
     accounts = Accounts(engine, passwords, now=time)

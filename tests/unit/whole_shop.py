@@ -60,7 +60,7 @@ class WholeShop(NamedTuple):
 
     def _made(self, make: Callable[[Tokens], Coroutine[Any, Any, str]]) -> str:
         async def made() -> str:
-            engine = open_engine(self.settings.database("users"))
+            engine = open_engine(self.settings.database_url("users"))
             try:
                 return await make(Tokens(Keys(engine)))
             finally:

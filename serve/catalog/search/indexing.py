@@ -2,18 +2,16 @@
 
 import asyncio
 
-import sqlalchemy as sa
-
 from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.log.base import EventLog
-from pipelines.log.outbox import OutboxLog, outbox_table
+from pipelines.log.outbox import OutboxLog
 from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
 from pipelines.relay_outbox import OutboxRelay
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.generations import Generations
-from serve.catalog.search.stock import SearchStock
-from serve.databases import open_engine
+from serve.catalog.search.stock import METADATA, SearchStock
+from serve.catalog.tables import open_engine, outbox
 from serve.event_logs import catalog_log, cluster_of, logs_of
 from serve.opened import Opened
 from serve.settings import Settings
@@ -34,13 +32,11 @@ class Indexing:
     async def start(self) -> None:
         """A start that fails leaves nothing open."""
         settings, own = self._settings, self._settings.database_url("search")
-        metadata = sa.MetaData()
-        outbox = outbox_table(metadata)
         async with Opened() as opened:
-            engine = open_engine(settings.database_url("catalog"), metadata, 2)
+            engine = open_engine(settings.database_url("catalog"), 2)
             opened.push_async_callback(asyncio.to_thread, engine.dispose)
             stock = opened.closing(SearchStock(own))
-            progress = opened.closing(SqlProgress(own))
+            progress = opened.closing(SqlProgress(own, METADATA))
             generations = opened.closing(Generations(settings.search_dir, Analysis(settings.language)))
             log = catalog_log(settings)
             if log is not None:

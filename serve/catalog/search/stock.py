@@ -5,11 +5,17 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
+from pipelines.progress import METADATA as PROGRESS
+from pipelines.sql.retrying import transaction
+from pipelines.sql.revisions import metadata_of
+from pipelines.sql.words import insert_missing
 from serve.databases import open_engine
 
 AT_ONCE = 500
 
-METADATA = sa.MetaData()
+METADATA = metadata_of("search")
+for _table in PROGRESS.tables.values():
+    _table.to_metadata(METADATA)  # how far it has come stands beside it
 IN_STOCK = sa.Table("in_stock", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
 DOUBTED = sa.Table("doubted", METADATA, sa.Column("sku", sa.String(64), primary_key=True))
 
@@ -56,13 +62,14 @@ class SearchStock:
         """See `KnowsStock`."""
         await asyncio.to_thread(self._keep, changed)
 
+    @transaction(again=True)
     def _keep(self, changed: Mapping[str, bool]) -> None:
         with self._engine.begin() as connection:
             for some in _pieces(list(changed)):
                 connection.execute(sa.delete(IN_STOCK).where(IN_STOCK.c.sku.in_(some)))
                 connection.execute(sa.delete(DOUBTED).where(DOUBTED.c.sku.in_(some)))
             if there := [{"sku": sku} for sku, is_there in changed.items() if is_there]:
-                connection.execute(sa.insert(IN_STOCK), there)
+                insert_missing(connection, IN_STOCK, there)
 
 
 def _pieces(skus: list[str]) -> list[list[str]]:

@@ -15,10 +15,11 @@ from pipelines.events.users import (
     UserRegistered,
 )
 from pipelines.log.outbox import put
+from pipelines.sql.retrying import transaction
 from serve.users import links
 from serve.users.links import LinkRow
 from serve.users.tables import EmailTaken, User, as_user, create, exchange_codes, identities, outbox, users
-from serve.users.telling import tell
+from serve.users.telling import lock, tell
 
 
 class IdentityTaken(Exception):
@@ -56,6 +57,7 @@ class IdentitiesStore:
             rows = connection.execute(query.order_by(identities.c.linked_at, identities.c.provider))
             return [(row.provider, row.linked_at) for row in rows]
 
+    @transaction(again=False)
     def register(self, user: User, provider: str, subject: str, link: LinkRow | None) -> None:
         """Makes an account that is logged in to by this identity; `link` is to be mailed. Raises EmailTaken; or
         IdentityTaken: it was made in the meantime."""
@@ -75,9 +77,11 @@ class IdentitiesStore:
                 happened.append(EmailConfirmationRequested(link.id, now))
             put(connection, outbox, KIND, user.id, user.version, tuple(happened), now)
 
+    @transaction(again=True)
     def link(self, user_id: str, provider: str, subject: str, now: int) -> None:
         """Raises IdentityTaken, or LookupError: the account is gone. Linking what is linked is no news."""
         with self._writing.begin() as connection:
+            lock(connection, user_id)
             owner = _owner(connection, provider, subject)
             if owner == user_id:
                 return
@@ -88,10 +92,12 @@ class IdentitiesStore:
             tell(connection, user_id, *changed, at=now)
             _insert(connection, provider, subject, user_id, now)
 
+    @transaction(again=False)
     def unlink(self, user_id: str, provider: str, now: int) -> bool:
         """False: it was not linked. Raises LastWayIn."""
         mine = identities.c.user_id == user_id
         with self._writing.begin() as connection:
+            lock(connection, user_id)
             linked = set(connection.scalars(sa.select(identities.c.provider).where(mine)))
             if provider not in linked:
                 return False
@@ -103,6 +109,7 @@ class IdentitiesStore:
             tell(connection, user_id, *changed, at=now)
         return True
 
+    @transaction(again=False)
     def keep_code(self, code: str, browser: str, stands_for: Code, now: int, expires_at: int) -> None:
         """`code`, `browser`: hashes. Also forgets the expired ones."""
         values: dict[str, Any] = {"code": code, "browser": browser, **stands_for._asdict(), "expires_at": expires_at}
@@ -110,11 +117,12 @@ class IdentitiesStore:
             connection.execute(exchange_codes.delete().where(exchange_codes.c.expires_at <= now))
             connection.execute(exchange_codes.insert().values(values))
 
+    @transaction(again=False)
     def use_code(self, code: str, browser: str, now: int) -> Code | None:
         """Once, and by the browser that it was made for."""
         this = exchange_codes.c.code == code
         with self._writing.begin() as connection:
-            row = connection.execute(sa.select(exchange_codes).where(this)).first()
+            row = connection.execute(sa.select(exchange_codes).where(this).with_for_update()).first()
             connection.execute(exchange_codes.delete().where(this))
         if row is None or row.browser != browser or row.expires_at <= now:
             return None
@@ -131,4 +139,7 @@ def _owner(connection: sa.Connection, provider: str, subject: str) -> str | None
 
 def _insert(connection: sa.Connection, provider: str, subject: str, user_id: str, now: int) -> None:
     values = {"provider": provider, "subject": subject, "user_id": user_id, "linked_at": now}
-    connection.execute(identities.insert().values(values))
+    try:
+        connection.execute(identities.insert().values(values))
+    except sa.exc.IntegrityError as error:  # it was linked in the meantime
+        raise IdentityTaken from error

@@ -1,0 +1,1 @@
+"""What all SQL databases of the shop have in common, on SQLite and on MySQL."""
