@@ -57,9 +57,10 @@ class Databases:
             self._made.append(url.database)
             self.say(f"CREATE DATABASE {url.database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
             engine = open_mysql(shown, 1)
-            with engine.begin() as connection:
-                METADATA[name].create_all(connection)
-                stamp(connection, METADATA[name].info["revision"])
+            if name in METADATA:
+                with engine.begin() as connection:
+                    METADATA[name].create_all(connection)
+                    stamp(connection, METADATA[name].info["revision"])
             engine.dispose()
         return shown
 

@@ -5,17 +5,20 @@ import itertools
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from actors.journal.mongo import MongoJournal
 from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.topics import make_topics
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
 from serve.audit.findings import Findings
 from serve.audit.report import lines_of
+from serve.journals import cart_journal, sql_journal
+from serve.settings import Settings
 from tests.api.shopping import Buyer, Staff, body
+from tests.databases import METADATA, databases_on
 from tests.servers import address
 from tests.unit.whole_shop import WholeShop, whole_shop
 from tests.waiting import eventually
@@ -25,19 +28,35 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
-    cluster = KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
-    mongo = address("MONGO").replace("/?", f"/{cluster.prefix}carts?")
-    asyncio.run(_set_up(cluster, mongo))
-    given = {"kafka_servers": cluster.servers, "kafka_prefix": cluster.prefix, "mongo_url": mongo}
-    with whole_shop(tmp_path_factory.mktemp("shop"), **given) as running:
-        yield running
+    """On all of them, each with a place of this test's own."""
+    mark, folder = secrets.token_hex(6), tmp_path_factory.mktemp("shop")
+    cluster = KafkaCluster(address("KAFKA"), f"test-{mark}-")
+    with databases_on("mysql", folder) as databases:
+        for name in (*METADATA, "journal"):
+            databases(name)
+        assert databases.server is not None
+        given = {
+            "kafka_servers": cluster.servers,
+            "kafka_prefix": cluster.prefix,
+            "mongo_url": _database(address("MONGO"), f"test_{mark}"),
+            "mysql_url": databases.server.render_as_string(hide_password=False),
+        }
+        asyncio.run(_set_up(cluster, Settings.model_validate({**given})))
+        with whole_shop(folder, **given) as running:
+            yield running
 
 
-async def _set_up(cluster: KafkaCluster, mongo: str) -> None:
+def _database(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+async def _set_up(cluster: KafkaCluster, settings: Settings) -> None:
     await make_topics(cluster, 3, 1, lambda _: None)
-    journal = MongoJournal(mongo)
-    await journal.setup()
-    await journal.close()
+    for journal in (sql_journal(settings), cart_journal(settings)):
+        assert journal is not None
+        await journal.setup()
+        await journal.close()
 
 
 @pytest.fixture

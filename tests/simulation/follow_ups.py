@@ -147,8 +147,8 @@ def _check_transactions(facts: Facts) -> Iterator[str]:
     for told in facts.told["payment"]:
         if isinstance(told.event, types):
             again.add(told.happened, told.event)
-    rows = sorted(kept.rows, key=lambda row: (row.session, row.position, row.number))
-    if rows != sorted(again.rows, key=lambda row: (row.session, row.position, row.number)):
+    rows = sorted(kept.rows, key=lambda row: (row.session, row.version, row.number))
+    if rows != sorted(again.rows, key=lambda row: (row.session, row.version, row.number)):
         yield f"{len(kept.rows)} payment transactions are kept, the events make {len(again.rows)} others"
     if kept.sessions != again.sessions:
         yield "the kept sessions of payment transactions are not what the events make"
