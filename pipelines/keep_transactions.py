@@ -36,13 +36,14 @@ Event: TypeAlias = (
 class Transaction(NamedTuple):
     """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation or webhook.
 
-    `number`: its place among the events of one decision. `attempt` is 0 before the first. `amount` is what it is
-    about, 0 for news. `reference`: the gateway's name for the session, empty until it gave one. `detail`: a code, the
-    reason, the kind of action, the refund's or the webhook's id. `raw`: what the gateway answered, redacted.
+    `version`: the session's; `number`: its place among the events of that decision. `attempt` is 0 before the first.
+    `amount` is what it is about, 0 for news. `reference`: the gateway's name for the session, empty until it gave one.
+    `detail`: a code, the reason, the kind of action, the refund's or the webhook's id. `raw`: what the gateway
+    answered, redacted.
     """
 
     event_id: str
-    position: int
+    version: int
     number: int
     session: str
     kind: str
@@ -84,7 +85,7 @@ def followed(session: Session, happened: Happened, event: Event) -> tuple[Sessio
         kind, amount, detail = told
         row = Transaction(
             event_id=happened.id,
-            position=happened.position,
+            version=happened.version,
             number=happened.index,
             session=happened.entity,
             kind=kind,

@@ -18,6 +18,8 @@ UserTemplate: TypeAlias = Literal[
     "new_sign_in",
     "email_changed",
     "password_changed",
+    "sign_in_added",
+    "sign_in_removed",
 ]
 Event: TypeAlias = (
     users.EmailConfirmationRequested
@@ -25,6 +27,8 @@ Event: TypeAlias = (
     | users.UserLoggedIn
     | users.EmailChanged
     | users.PasswordChanged
+    | users.IdentityLinked
+    | users.IdentityUnlinked
 )
 
 
@@ -92,6 +96,10 @@ def due(event: Event) -> tuple[UserTemplate, str, Facts] | None:
             return "email_changed", event.request, {"at": event.at}
         case users.PasswordChanged():
             return "password_changed", "", {"at": event.at}
+        case users.IdentityLinked():
+            return "sign_in_added", "", {"at": event.at, "provider": event.provider}
+        case users.IdentityUnlinked():
+            return "sign_in_removed", "", {"at": event.at, "provider": event.provider}
         case users.UserLoggedIn():
             return None if event.known_device else ("new_sign_in", "", {"at": event.at})
 

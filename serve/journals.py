@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from actors.journal.base import Journal
 from actors.journal.mongo import MongoJournal
+from actors.journal.mysql import MySqlJournal
 from actors.journal.sql import SqlJournal
 from actors.kinds import CART, KINDS
 from actors.runtime.on_ray.host_actor import Kept
@@ -21,8 +22,10 @@ class Journals(NamedTuple):
 async def open_journals(settings: Settings) -> Journals:
     """All that hosts need; they are the caller's to close. Raises JournalUnavailable."""
     async with Opened() as opened:
-        journal = opened.closing(SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full"))
-        await journal.setup()
+        journal = opened.closing(sql_journal(settings))
+        if isinstance(journal, SqlJournal):
+            # On servers `troupe setup` makes the tables.
+            await journal.setup()
         carts = cart_journal(settings)
         opened.pop_all()
     if carts is None:
@@ -31,11 +34,13 @@ async def open_journals(settings: Settings) -> Journals:
     return Journals(journal, (Kept(others, journal), Kept({CART.name: CART}, carts)))
 
 
+def sql_journal(settings: Settings) -> SqlJournal | MySqlJournal:
+    """Of orders, payments and stock, and in one order where it is the event log; its owner's to close."""
+    if settings.mysql_url is None:
+        return SqlJournal(str(settings.database("journal")), full_sync=settings.sync == "full")
+    return MySqlJournal(settings.database_url("journal"), ordered=not settings.kafka_servers)
+
+
 def cart_journal(settings: Settings) -> MongoJournal | None:
     """Where carts are kept if not with the rest; not connected yet, and its owner's to close."""
     return None if settings.mongo_url is None else MongoJournal(settings.mongo_url.get_secret_value())
-
-
-def open_event_journal(settings: Settings) -> Journal:
-    """For who reads the journal as the event log, and writes nothing. The caller's to close."""
-    return SqlJournal(str(settings.database("journal")))

@@ -20,7 +20,7 @@ from pipelines.send_mails import send_mails
 from serve.catalog.search.indexing import STOCK_LOOK_EVERY, Indexing
 from serve.event_logs import logs_of, publisher_of
 from serve.gateway import logs
-from serve.journals import open_event_journal
+from serve.journals import sql_journal
 from serve.later import LaterFlows
 from serve.notifications.contacts import Directory
 from serve.notifications.mail_channel import MailChannel
@@ -117,7 +117,7 @@ class MailsActor:
     async def _begin(self, opened: Opened) -> None:
         settings = self._settings
         logs.configure(settings.log_level)
-        journal = None if settings.kafka_servers else opened.closing(open_event_journal(settings))
+        journal = None if settings.kafka_servers else opened.closing(sql_journal(settings))
         way = RayWay(opened.closing(Tasks()))
         await way.start()
         mailing = Mailing(settings, journal)

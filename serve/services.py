@@ -96,7 +96,8 @@ def orders(shop: "Shop") -> Served:
         return {"status": view.status, "payment_status": view.payment_status}
 
     looks: dict[str, Look] = {"/api/admin/orders": order, "/api/admin/stock": stock.read}
-    routes = [order_routes(made, shop.entities, streams), admin_order_routes(made, stock), carrier_routes(carriers)]
+    own = order_routes(made, shop.entities, streams, shop.settings.language)
+    routes = [own, admin_order_routes(made, stock), carrier_routes(carriers)]
     return Served(routes, looks=looks)
 
 

@@ -48,7 +48,7 @@ def set_up_databases(settings: Settings, tell: Tell) -> None:
         url = sa.make_url(settings.database_url(name))
         try:
             if url.get_backend_name() == "mysql":
-                _make_database(url, tell)
+                make_database(url, tell)
                 _set_up_mysql(name, url, tell)
             else:
                 _set_up_sqlite(name, url, tell)
@@ -116,7 +116,7 @@ def _set_up_sqlite(name: str, url: sa.URL, tell: Tell) -> None:
         engine.dispose()
 
 
-def _make_database(url: sa.URL, tell: Tell) -> None:
+def make_database(url: sa.URL, tell: Tell) -> None:
     """Its collation compares byte by byte, as SQLite does: ids, keys and tokens are what is compared."""
     name = url.database or ""
     quoted = f"`{name.replace('`', '``')}`"

@@ -1,12 +1,12 @@
 """What a replica of the shop tells of its hosts and flows, from wherever the flows' events are."""
 
-from actors.journal.sql import SqlJournal
 from pipelines import erase_people, join_guest_orders, notify_users, show_activity
 from pipelines.log.outbox import OutboxLog
 from pipelines.log.sql import JournalLog
 from pipelines.progress import SqlProgress
 from serve.behind_kafka import KafkaFlows
 from serve.event_logs import cluster_of
+from serve.journals import sql_journal
 from serve.measures import Behind, Flows, Hosts, Measures
 from serve.settings import Settings
 from serve.users.store import open_engine
@@ -22,7 +22,7 @@ def of_shop(settings: Settings, hosts: Hosts) -> Measures:
     if settings.kafka_servers:
         over_kafka = KafkaFlows(cluster_of(settings), progress)
         return Measures(hosts, over_kafka.look, (progress, over_kafka))
-    journal = SqlJournal(str(settings.database("journal")))
+    journal = sql_journal(settings)
     users = OutboxLog(open_engine(settings.database_url("users")), outbox)
     all_flows = (
         Flows(progress, JournalLog(journal), journal.end, reads=lambda flow: flow not in OF_USERS),

@@ -163,6 +163,14 @@ class RunningShop:
                 continue
         return sorted(found, key=lambda process: float(process.info["create_time"]))
 
+    def ray(self) -> tuple[str, dict[str, str]]:
+        """The address of its Ray, and the environment of a program that is to use it."""
+        raylet = self.titled("raylet")[0]
+        # Its command line has those of its children in it.
+        address = re.findall(r"--gcs-address=(\S+)", " ".join(raylet.cmdline()))[0]
+        of_ray = {name: value for name, value in raylet.environ().items() if name.startswith("RAY_")}
+        return address, {**self._environment(), **of_ray, processes.MARK: self._mark()}
+
     # Calling it
 
     def client(self, token: str = "") -> httpx.Client:

@@ -23,20 +23,17 @@ from pymongo.write_concern import WriteConcern
 
 from actors.journal import mongo_driver
 from actors.journal.base import (
-    Committed,
-    Conflict,
     Journal,
     JournalUnavailable,
-    Key,
     Lease,
     Logged,
-    NotWritten,
     Outcome,
     ShardId,
     ShardRow,
     Snapshot,
     Unknown,
 )
+from actors.journal.mongo_records import DUPLICATE, RecordWriter, to_record
 from actors.journal.mongo_schema import INDICES, VALIDATORS
 from actors.runtime.wire import Record
 
@@ -44,7 +41,6 @@ _log = logging.getLogger("troupe.journal")
 
 DATABASE = "troupe"
 DAY_MS = 24 * 3_600_000
-DUPLICATE = 11000
 # The server's clock when it carries out the command, UTC in milliseconds.
 NOW = {"$toLong": "$$NOW"}
 
@@ -80,6 +76,7 @@ class MongoJournal(Journal):
         self._snapshots = self._database["snapshots"]
         self._shards = self._database["shards"]
         self._leases = self._database["leases"]
+        self._writer = RecordWriter(self._records)
         self._sessions: list[Any] = []
         self._seen: Timestamp | None = None
 
@@ -133,11 +130,9 @@ class MongoJournal(Journal):
 
     async def write(self, batch: Sequence[Record]) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * len(batch)
-        left = list(range(len(batch)))
         try:
             async with self._asking() as session:
-                while left:
-                    left = await self._insert(batch, left, outcomes, session)
+                await self._writer.write(batch, outcomes, session)
         except Exception as error:
             # Also an answer that was lost: only writing again can tell.
             _log.warning(
@@ -145,74 +140,6 @@ class MongoJournal(Journal):
             )
         # Not `or`: an outcome without fields is an empty tuple, so false.
         return [Unknown() if outcome is None else outcome for outcome in outcomes]
-
-    async def _insert(
-        self, batch: Sequence[Record], left: list[int], outcomes: list[Outcome | None], session: Any
-    ) -> list[int]:
-        """Writes until one is refused; answers which others may still be tried. Raises when nobody can tell."""
-        try:
-            await self._records.insert_many([_document(batch[n]) for n in left], ordered=True, session=session)
-        except BulkWriteError as error:
-            if error.details["writeConcernErrors"]:
-                # Neither what was written nor what stood in the way is there for good.
-                raise
-            refusal = error.details["writeErrors"][0]
-            if refusal["code"] != DUPLICATE:
-                _log.error("the journal refuses records for a reason that no key explains: code %s", refusal["code"])
-                raise
-            stopped = refusal["index"]
-        else:
-            stopped = len(left)
-        for n in left[:stopped]:
-            outcomes[n] = Committed(0)
-        return await self._sort_out(batch, left[stopped:], outcomes, session) if stopped < len(left) else []
-
-    async def _sort_out(
-        self, batch: Sequence[Record], left: list[int], outcomes: list[Outcome | None], session: Any
-    ) -> list[int]:
-        """The first was refused: finds out by what, and answers which behind it may be tried."""
-        refused = batch[left[0]]
-        conflict = await self._conflict(refused, session)
-        if conflict is None:
-            raise JournalUnavailable("what stands in the way is not to be seen yet")
-        there: set[Record] = set()
-        if conflict.standing == refused:
-            # These were written before: those of them that landed need not be found one by one.
-            ids = [batch[n].record_id for n in left]
-            there = {_record(d) for d in await self._find({"_id": {"$in": ids}}, session)}
-        outcomes[left[0]] = conflict
-        landed = {(refused.kind, refused.shard)} if there else set()
-        stopped = set() if there else {(refused.kind, refused.shard)}
-        again = []
-        for n in left[1:]:
-            record = batch[n]
-            shard = (record.kind, record.shard)
-            if shard not in stopped and record in there:
-                outcomes[n] = Conflict(Key.SEQUENCE, record)
-                landed.add(shard)
-            elif shard in stopped or shard in landed:
-                stopped.add(shard)
-                outcomes[n] = NotWritten()
-            else:
-                again.append(n)
-        return again
-
-    async def _conflict(self, record: Record, session: Any) -> Conflict | None:
-        by_key: dict[Key, dict[str, int | str]] = {
-            Key.SEQUENCE: {"shard": record.shard, "seq": record.seq},
-            Key.VERSION: {"entity": record.entity, "version": record.version},
-            Key.COMMAND: {"entity": record.entity, "command_id": record.command_id},
-        }
-        found = await self._find({"kind": record.kind, "$or": list(by_key.values())}, session)
-        for key, fields in by_key.items():
-            for document in found:
-                if all(document[name] == value for name, value in fields.items()):
-                    return Conflict(key, _record(document))
-        return None
-
-    async def _find(self, query: dict[str, Any], session: Any) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = await self._records.find(query, session=session).to_list(None)
-        return found
 
     async def last_records(self, wanted: Sequence[ShardId]) -> dict[ShardId, Record]:
         found: dict[ShardId, Record] = {}
@@ -224,14 +151,14 @@ class MongoJournal(Journal):
                     query = {"kind": kind, "shard": shard}
                     document = await self._records.find_one(query, sort=[("seq", -1)], session=session)
                     if document is not None:
-                        found[kind, shard] = _record(document)
+                        found[kind, shard] = to_record(document)
         return found
 
     async def shard_records(self, kind: str, shard: int, after: int, limit: int) -> list[Record]:
         query = {"kind": kind, "shard": shard, "seq": {"$gt": after}}
         async with self._asking() as session:
             found = self._records.find(query, sort=[("seq", 1)], limit=limit, session=session)
-            return [_record(document) for document in await found.to_list(None)]
+            return [to_record(document) for document in await found.to_list(None)]
 
     async def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
         async with self._asking() as session:
@@ -239,13 +166,13 @@ class MongoJournal(Journal):
             snapshot = Snapshot(kind, entity, int(kept["version"]), kept["state"]) if kept else None
             query = {"kind": kind, "entity": entity, "version": {"$gt": snapshot.version if snapshot else 0}}
             found = self._records.find(query, sort=[("version", 1)], session=session)
-            return snapshot, [_record(document) for document in await found.to_list(None)]
+            return snapshot, [to_record(document) for document in await found.to_list(None)]
 
     async def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
         query = {"kind": kind, "entity": entity, "command_id": command_id}
         async with self._asking() as session:
             document = await self._records.find_one(query, session=session)
-            return None if document is None else _record(document)
+            return None if document is None else to_record(document)
 
     async def log(self, after: int, limit: int) -> list[Logged]:
         """There is none: the events go from each shard to Kafka, in the shard's order."""
@@ -363,34 +290,6 @@ def _named(kind: str, entity: str) -> dict[str, Any]:
 
 def _told(some: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
     return {"$literal": [{"kind": kind, "shard": shard, "epoch": epoch} for kind, shard, epoch in some]}
-
-
-def _document(record: Record) -> dict[str, Any]:
-    return {
-        "_id": record.record_id,
-        "kind": record.kind,
-        "shard": record.shard,
-        "seq": record.seq,
-        "epoch": record.epoch,
-        "entity": record.entity,
-        "version": record.version,
-        "command_id": record.command_id,
-        "body": record.body,
-    }
-
-
-def _record(found: dict[str, Any]) -> Record:
-    return Record(
-        found["_id"],
-        found["kind"],
-        int(found["shard"]),
-        int(found["seq"]),
-        int(found["epoch"]),
-        found["entity"],
-        int(found["version"]),
-        found["command_id"],
-        found["body"],
-    )
 
 
 def _row(found: dict[str, Any]) -> ShardRow:

@@ -1,7 +1,6 @@
-"""Writing batches of records into SQLite. It is done at every commit, so it goes straight to the driver."""
+"""Writing batches of records into a SQL database, and finding out why one was refused."""
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +12,6 @@ from actors.runtime.wire import Record
 
 _log = logging.getLogger("troupe.journal")
 
-_LAST = "SELECT COALESCE(MAX(position), 0) FROM records"
-_INSERT = (
-    "INSERT INTO records (position, record_id, kind, shard, seq, epoch, entity, version, command_id, body) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 COLUMNS = (
     records.c.record_id,
     records.c.kind,
@@ -37,11 +31,26 @@ def to_record(row: Any) -> Record:
 
 
 class RecordWriter:
-    """Used by one thread at a time; keeps one connection of the pool until something goes wrong with it."""
+    """Used by one thread at a time; keeps one connection of the pool until something goes wrong with it.
 
-    def __init__(self, database: Engine) -> None:
+    A dialect adds how records are inserted, all or none, and which of the driver's errors means that a key was taken.
+    """
+
+    refusal: type[Exception]
+
+    def __init__(self, database: Engine, looks: Engine | None = None) -> None:
+        """`looks`: where is looked for what stands in the way, if it isn't where records are written."""
         self._database = database
+        self._looks = looks or database
         self._kept: PoolProxiedConnection | None = None
+
+    def _insert(self, some: list[Record]) -> int:
+        """Commits them; answers the position of the first, 0 if there are none. Raises what the driver raises."""
+        raise NotImplementedError
+
+    def _said(self, error: Exception) -> str:
+        """What may be logged of an error."""
+        return repr(error)
 
     def write(self, batch: Sequence[Record]) -> list[Outcome]:
         """See `Journal.write`. Raises nothing that a database may raise."""
@@ -51,18 +60,20 @@ class RecordWriter:
             while left:
                 try:
                     first = self._insert([batch[i] for i in left])
-                except sqlite3.IntegrityError as error:
+                except self.refusal as error:
                     before, left = left, self._sort_out(batch, left, outcomes)
                     if left == before:
-                        _log.error("the journal refuses records for a reason that no key explains: %s", error)
+                        _log.error(
+                            "the journal refuses records for a reason that no key explains: %s", self._said(error)
+                        )
                         break
                     continue
                 for offset, index in enumerate(left):
-                    outcomes[index] = Committed(first + offset)
+                    outcomes[index] = Committed(first + offset if first else 0)
                 left = []
         except Exception as error:
             # Also a commit whose answer was lost: only writing again can tell.
-            _log.warning("the journal cannot be written: %r", error)
+            _log.warning("the journal cannot be written: %s", self._said(error))
             self.close()
         # Not `or`: an outcome without fields is an empty tuple, so false.
         return [Unknown() if outcome is None else outcome for outcome in outcomes]
@@ -72,36 +83,24 @@ class RecordWriter:
             kept, self._kept = self._kept, None
             kept.invalidate()
 
-    def _connection(self) -> sqlite3.Connection:
+    def put_back(self) -> None:
+        """Gives the connection that was kept back to the pool."""
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            kept.close()
+
+    def _connection(self) -> Any:
+        """The driver's own."""
         if self._kept is None:
             self._kept = self._database.raw_connection()
-        connection = self._kept.driver_connection
-        assert isinstance(connection, sqlite3.Connection)
-        return connection
-
-    def _insert(self, some: list[Record]) -> int:
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            first = int(connection.execute(_LAST).fetchone()[0]) + 1
-            rows = [
-                (first + n, r.record_id, r.kind, r.shard, r.seq, r.epoch, r.entity, r.version, r.command_id, r.body)
-                for n, r in enumerate(some)
-            ]
-            connection.executemany(_INSERT, rows)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return first
+        return self._kept.driver_connection
 
     def _sort_out(self, batch: Sequence[Record], left: list[int], outcomes: list[Outcome | None]) -> list[int]:
         """Finds who was refused, and what must not be written behind it; answers what may be tried again."""
         broken: set[ShardId] = set()
         seen: set[tuple[Key, str, int | str, int | str]] = set()
         again: list[int] = []
-        with self._database.connect() as connection:
+        with self._looks.connect() as connection:
             for index in left:
                 record = batch[index]
                 shard = (record.kind, record.shard)

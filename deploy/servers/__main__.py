@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -66,8 +67,9 @@ def known(text: str) -> str:
 
 def port(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
-    if not name or not number.isdigit() or not 0 < int(number) < 65_536:
+    if not number.isdecimal() or not 0 < int(number) < 65_536:
         raise argparse.ArgumentTypeError(f"{text!r} is not like kafka=9092")
+    known(re.sub(r"-\d$", "", name))  # kafka-2 is one of several
     return name, int(number)
 
 

@@ -1,5 +1,6 @@
 """Several servers at once: installed and started side by side, gone together."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -7,17 +8,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from deploy.servers.cache import Cache
+from deploy.servers.elasticsearch import Elasticsearch
 from deploy.servers.kafka import Kafka
 from deploy.servers.mariadb import MariaDB
 from deploy.servers.mongo import Mongo
+from deploy.servers.mysql import MySQL
 from deploy.servers.redis import Redis
 from deploy.servers.server import Choices, Server, Service
-from deploy.servers.telling import Missing, Stopped, Telling
+from deploy.servers.telling import Broken, Missing, Stopped, Telling
+from deploy.servers.toxiproxy import Toxiproxy
 
-SERVICES: dict[str, type[Service]] = {one.name: one for one in (MariaDB, Mongo, Redis, Kafka)}
+SERVICES: dict[str, type[Service]] = {
+    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy)
+}
 # What the shop has settings for.
 SHOP = ("mysql", "mongo", "redis", "kafka", "elasticsearch")
 
@@ -55,6 +61,7 @@ class Servers:
         self._counts = {"brokers": brokers, "mongo_nodes": mongo_nodes}
         self._cache = cache or Cache()
         self._folder: Path | None = None
+        self._lock: IO[str] | None = None
         self._services: dict[str, Service] = {}
 
     def __enter__(self) -> Self:
@@ -88,7 +95,7 @@ class Servers:
 
     def install(self) -> None:
         """Only downloads. What this machine cannot run is in ``missing`` afterwards. Raises Stopped."""
-        self._all(self.names, self._install)
+        self._all(self.names, self._only_install)
 
     def start(self) -> None:
         """Downloads and starts. Raises Broken if one that can be run does not start, Stopped."""
@@ -97,8 +104,13 @@ class Servers:
         else:
             self._folder = self._data.absolute()
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (self._folder / "lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Broken(f"{self._folder} is in use by other servers") from None
         self._all(self.names, self._bring)
-        if "mysql" in self.missing and self._stand_in():
+        if "mysql" in self.missing:
             if "mariadb" not in self._services and "mariadb" not in self.missing:
                 self._all(["mariadb"], self._bring)
             if "mariadb" in self._services:
@@ -117,17 +129,19 @@ class Servers:
             thread.join()
         if self._data is None and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _stand_in(self) -> bool:
-        return "mariadb" in SERVICES
+        if self._lock is not None:
+            self._lock.close()
 
     def _install(self, name: str) -> Service:
-        assert self._folder is not None or not self._services
         choices = Choices(self._folder or Path(os.devnull), self._data is not None, self._ports, **self._counts)
         service = SERVICES[name](choices)
         self.telling.step(name, "looking what is installed", line=False)
         service.install(self._cache, self.telling)
         return service
+
+    def _only_install(self, name: str) -> None:
+        self._install(name)
+        self.telling.done(name, "is installed")
 
     def _bring(self, name: str) -> None:
         service = self._install(name)
@@ -151,19 +165,25 @@ class Servers:
             except BaseException as error:
                 failed.append(error)
                 self.telling.stopped.set()
+            finally:
+                ended[name].set()
 
-        threads = [threading.Thread(target=one, args=[name], daemon=True) for name in names]
-        for thread in threads:
-            thread.start()
+        # An event each, since a thread whose join() is broken off by a signal is taken for ended (Python 3.11).
+        ended = {name: threading.Event() for name in names}
+        for name in names:
+            threading.Thread(target=one, args=[name], daemon=True).start()
         try:
-            for thread in threads:
-                thread.join()
+            wait_for_all(ended.values())
         except BaseException:
             self.telling.stopped.set()
-            for thread in threads:
-                thread.join()
+            wait_for_all(ended.values())
             raise
         if failed:
             raise failed[0]
         if self.telling.stopped.is_set():
             raise Stopped
+
+
+def wait_for_all(events: Iterable[threading.Event]) -> None:
+    for event in events:
+        event.wait()

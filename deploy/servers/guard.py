@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 
 SET_PARENT_DEATH_SIGNAL = 1  # prctl's PR_SET_PDEATHSIG
+ASKING_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_AGAIN_MS = 500
 
 
@@ -62,15 +63,22 @@ def watch(program: "subprocess.Popen[bytes]", lifeline: int) -> bool:
 
 def main(lifeline: int, report: int, user: str, folder: str, command: list[str]) -> int:
     """Runs the command; returns its status, or 128 and the signal that ended it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ASKING_TO_END:
         signal.signal(number, signal.SIG_IGN)
     uid = int(user) if user else None
+    follow = dies_with_parent()
+
+    def become() -> None:
+        for number in ASKING_TO_END:  # what is ignored stays ignored in a new program, and Java then never hears of it
+            signal.signal(number, signal.SIG_DFL)
+        follow()
+
     try:
         program = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=dies_with_parent(),
+            preexec_fn=become,
             user=uid,
             group=uid,
             extra_groups=None if uid is None else [],

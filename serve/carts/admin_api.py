@@ -1,6 +1,7 @@
 """The staff's routes to carts: quotations, and lines in a shopper's cart at agreed prices."""
 
 from serve.carts.api import KEY, answer
+from serve.carts.examples import EXAMPLES
 from serve.carts.schemas import AddItems, CartBody
 from serve.carts.service import Carts
 from serve.gateway.lean import Request, Response, Routes
@@ -10,7 +11,7 @@ _EXAMPLE = {"items": [{"sku": "MUG-1", "quantity": 200, "agreed_price": 990}, {"
 
 
 def admin_cart_routes(carts: Carts) -> Routes:
-    routes = Routes(tag="staff: carts", refuses_cards=True)
+    routes = Routes(tag="staff: carts", refuses_cards=True, examples=EXAMPLES)
 
     @routes.post(
         "/api/admin/carts",

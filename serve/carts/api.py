@@ -1,36 +1,16 @@
 """The cart's routes. All are lean: carts are what a shop writes most."""
 
+from serve.carts.examples import EXAMPLES
 from serve.carts.schemas import AddItem, CartBody, CartQuery, ChangeItem, MergeCart
 from serve.carts.service import Carts
 from serve.gateway.lean import Request, Response, Routes, json
 
 KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothing is done twice."}
-_CART = {
-    "id": "g-6f1c8a0be6f94f0db0c6d0f0a7b1f7c2",
-    "version": 1,
-    "currency": "EUR",
-    "lines": [
-        {
-            "id": "9a1fd2c7b0a4e3d5",
-            "sku": "MUG-1",
-            "name": "Stoneware mug, moss",
-            "quantity": 2,
-            "unit_price": 1450,
-            "changed_from": None,
-            "gone": False,
-            "agreed": False,
-            "total": 2900,
-        }
-    ],
-    "totals": {"subtotal": 2900, "shipping": 490, "tax": 565, "total": 3390},
-    "pending_orders": [],
-    "last_order": None,
-}
 
 
 def cart_routes(carts: Carts) -> Routes:
     """All routes of the cart."""
-    routes = Routes(tag="cart", refuses_cards=True)
+    routes = Routes(tag="cart", refuses_cards=True, examples=EXAMPLES)
     _add_line_routes(routes, carts)
     _add_cart_routes(routes, carts)
     return routes
@@ -54,7 +34,6 @@ def _add_line_routes(routes: Routes, carts: Carts) -> None:
         answers={200: CartBody},
         problems=("unknown_sku", "sku_gone", "bad_quantity", "bad_price", "cart_full", "cart_merged"),
         example={"sku": "MUG-1", "quantity": 2},
-        answer_examples={200: _CART},
     )
     async def add_item(request: Request) -> Response:
         return answer(await carts.add(request.principal, request.body, request))
@@ -102,7 +81,6 @@ def _add_cart_routes(routes: Routes, carts: Carts) -> None:
         query=CartQuery,
         answers={200: CartBody},
         problems=("cart_merged",),
-        answer_examples={200: _CART},
     )
     async def read(request: Request) -> Response:
         return answer(await carts.read(request.principal, request.query.version))

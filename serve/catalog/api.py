@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from serve.catalog.examples import DRAFT, EXAMPLES
 from serve.catalog.recent import Recent
 from serve.catalog.schemas import (
     CatalogRefused,
@@ -46,24 +47,12 @@ IMAGE_HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _SHAPE_PROBLEMS = (BAD_SKU, BAD_NAME, BAD_CATEGORY, BAD_VARIANTS, BAD_ATTRIBUTE, HAS_VARIANTS, SKU_TAKEN, SLUG_TAKEN)
-_DRAFT_EXAMPLE = {
-    "name": "Stoneware mug",
-    "category": "Kitchen/Mugs",
-    "description": "Thrown by hand, and the right size for a second cup.",
-    "attributes": {"material": "stoneware", "capacity": 350, "dishwasher": True},
-    "specifications": {"Capacity": "350 ml"},
-    "related": ["KIT-TEA-POT"],
-    "variants": [
-        {"sku": "MUG-MOSS", "options": {"colour": "moss"}, "price": 1450},
-        {"sku": "MUG-INK", "options": {"colour": "ink"}, "price": 1550, "image": "mug-ink"},
-    ],
-}
 _encode = msgspec.json.Encoder().encode
 
 
 def catalog_routes(catalog: Catalog) -> Routes:
     """All routes of the catalogue, for shoppers and for staff."""
-    routes = Routes(tag="catalog")
+    routes = Routes(tag="catalog", examples=EXAMPLES)
     _add_shopper_routes(routes, catalog)
     _add_image_route(routes, catalog)
     _add_staff_routes(routes, catalog)
@@ -162,7 +151,7 @@ def _add_staff_routes(routes: Routes, catalog: Catalog) -> None:
         ),
         access="staff",
         body=ProductDraft,
-        example=_DRAFT_EXAMPLE,
+        example=DRAFT,
         answers={200: ProductBody, 201: ProductBody},
         problems=_SHAPE_PROBLEMS,
     )

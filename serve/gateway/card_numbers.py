@@ -7,6 +7,7 @@ begins with a zero), and where a SKU stands, an article number of 13 or 14 digit
 
 import re
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -21,7 +22,9 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}
 _WORTH_A_LOOK = re.compile(rb"\\u|(?:[0-9][^0-9A-Za-z]{0,9}){13}")
 _ARTICLE = re.compile(r"[0-9]{13,14}")
 _LONGEST_PHONE = 15
-_LONGEST = 19
+_SHORTEST, _LONGEST = 13, 19
+_PLAIN = bytes.maketrans(b"0123456789", bytes(range(10)))
+_DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 
 
 def in_body(body: bytes, unchecked: frozenset[str] = frozenset()) -> bool:
@@ -43,11 +46,11 @@ def in_text(text: str) -> bool:
 
 def masked(text: str) -> str:
     """The text with each such number blanked."""
-    if len(text) < 13:
-        return text
-    for start, end in reversed(list(_places(text))):
-        text = f"{text[:start]}{MASK}{text[end:]}"
-    return text
+    pieces, at = [], 0
+    for start, end in _places(text):
+        pieces += [text[at:start], MASK]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def _within(value: Any, unchecked: frozenset[str], name: str = "") -> bool:
@@ -66,28 +69,58 @@ def _within(value: Any, unchecked: frozenset[str], name: str = "") -> bool:
 
 def _places(text: str) -> Iterator[tuple[int, int]]:
     """Where such numbers stand, one behind the other."""
+    if len(text) < _SHORTEST:
+        return
     hidden = _UUID.sub(lambda found: "x" * len(found[0]), text)
     for run in _RUN.finditer(hidden):
         groups = [(run.start() + one.start(), run.start() + one.end()) for one in _GROUP.finditer(run[0])]
-        first = len(groups) if _is_phone(hidden, groups) else 0
-        while first < len(groups):
-            last = _number(hidden, groups, first)
-            if last is not None:
-                yield groups[first][0], groups[last][1]
-            first = first + 1 if last is None else last + 1
+        if not _is_phone(hidden, groups):
+            yield from _numbers("".join(_GROUP.findall(run[0])), groups)
 
 
-def _number(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """The last of the groups of digits, from `first` on, that make a number together."""
-    digits = ""
-    # Each group has a digit at least; further ones would only be copied.
-    for place, (start, end) in enumerate(groups[first : first + _LONGEST], first):
-        digits += text[start:end]
-        if len(digits) > _LONGEST:
-            return None
-        if len(digits) >= 13 and digits[0] != "0" and _checks(digits):
-            return place
-    return None
+def _numbers(digits: str, groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Where groups of a run's digits make a number together. Takes time in proportion to the run, whatever is in it."""
+    even, odd = _luhn_sums(digits.encode())
+    starts = [0, *accumulate(end - start for start, end in groups)]
+    find = _ends((even, odd), starts).find
+    places = {count: place for place, count in enumerate(starts)}
+    begins = iter(enumerate(starts[:-1]))
+    for first, begin in begins:
+        if digits[begin] == "0":
+            continue
+        shortest, longest = begin + _SHORTEST, begin + _LONGEST + 1
+        end = find(even[begin], shortest, longest)
+        other = find(odd[begin] + 10, shortest, longest)
+        if end < 0 or 0 < other < end:
+            end = other
+        if end > 0:
+            last = places[end] - 1
+            yield groups[first][0], groups[last][1]
+            for _ in range(last - first):
+                next(begins)
+
+
+def _luhn_sums(digits: bytes) -> tuple[bytes, bytes]:
+    """The last digit of Luhn's sum of the digits before each place: in numbers that end at an even one, and at an odd.
+
+    From the last digit on, every second one is doubled: those whose place is as even as the end. So the digits between
+    two places are a number if these are the same at both.
+    """
+    plain, doubled = digits.translate(_PLAIN), digits.translate(_DOUBLED)
+    sums = []
+    for odd in (0, 1):
+        mixed = bytearray(plain)
+        mixed[odd::2] = doubled[odd::2]
+        sums.append(bytes(map((10).__rmod__, accumulate(mixed, initial=0))))
+    return sums[0], sums[1]
+
+
+def _ends(sums: tuple[bytes, bytes], starts: list[int]) -> bytes:
+    """The sum at each place where a group ends, plus ten at odd ones; at others nothing that is looked for."""
+    ends = bytearray(b"\xff" * len(sums[0]))
+    for place in starts[1:]:
+        ends[place] = sums[place & 1][place] + 10 * (place & 1)
+    return bytes(ends)
 
 
 def _is_phone(text: str, groups: list[tuple[int, int]]) -> bool:
@@ -96,9 +129,3 @@ def _is_phone(text: str, groups: list[tuple[int, int]]) -> bool:
     if digits.startswith("0"):
         return len(digits) <= _LONGEST_PHONE + (2 if digits.startswith("00") else 0)
     return len(digits) <= _LONGEST_PHONE and text[: groups[0][0]].rstrip(" (").endswith("+")
-
-
-def _checks(digits: str) -> bool:
-    """Luhn's sum."""
-    doubled = (2 * int(digit) for digit in digits[-2::-2])
-    return (sum(map(int, digits[-1::-2])) + sum(n - 9 if n > 9 else n for n in doubled)) % 10 == 0

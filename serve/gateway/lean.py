@@ -14,6 +14,7 @@ A route is declared once; routing, validation, error answers and OpenAPI come fr
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
@@ -204,6 +205,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     `body`, `query` and the values of `answers` are types msgspec knows (None: no body); `params` gives the types of
     path parameters that are not plain text, ``Annotated[int, msgspec.Meta(ge=1, description="...")]``; `headers` are
     those read, each with a sentence; `problems` are the codes it may answer besides those that every route may.
+    `examples`: of types in `answers`; they stand in their schemas.
     `refuses_cards`: a body with what passes for a card's number is refused, but for the fields named `long_numbers`.
     """
 
@@ -219,6 +221,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     example: Any = None
     answer_examples: dict[int, Any] = {}
+    examples: Mapping[type, Any] = MappingProxyType({})
     streams: bool = False
     limit: Limit | None = None
     refuses_cards: bool = False
@@ -228,7 +231,14 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
 class Routes:
     """A set of lean routes. `limit`: the rate limit of those that name none; None: the front's default."""
 
-    def __init__(self, tag: str = "", limit: Limit | None = None, refuses_cards: bool = False) -> None:
+    def __init__(
+        self,
+        tag: str = "",
+        limit: Limit | None = None,
+        refuses_cards: bool = False,
+        examples: Mapping[type, Any] = MappingProxyType({}),
+    ) -> None:
+        self._examples = examples
         self.routes: list[Route] = []
         self._tag = tag
         self._limit = limit
@@ -237,6 +247,7 @@ class Routes:
     def _declare(self, method: Method, path: str, **declared: Any) -> Callable[[Handler], Handler]:
         declared.setdefault("tag", self._tag)
         declared.setdefault("limit", self._limit)
+        declared.setdefault("examples", self._examples)
         declared.setdefault("refuses_cards", self._refuses_cards)
 
         def keep(handler: Handler) -> Handler:

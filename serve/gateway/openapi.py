@@ -94,6 +94,9 @@ def lean_document(routes: Sequence[Route]) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, types, schemas, components)
+        for kind in route.declared.answers.values():
+            if kind in route.declared.examples:
+                components[kind.__name__]["examples"] = [msgspec.to_builtins(route.declared.examples[kind])]
     queries = {route.declared.query.__name__ for route in routes if route.declared.query is not None}
     return {"paths": paths, "schemas": {k: v for k, v in components.items() if k not in queries}}
 
@@ -175,7 +178,7 @@ def merged(routes: Sequence[Route], fastapi: dict[str, Any], title: str) -> dict
         for method, operation in operations.items():
             if method in paths.setdefault(path, {}):
                 raise ValueError(f"{method.upper()} {path} is declared twice")
-            paths[path][method] = _with_problems(operation)
+            paths[path][method] = _with_problems(_with_examples(operation, fastapi))
     components = dict(fastapi.get("components", {}))
     schemas = {"Problem": _PROBLEM_SCHEMA, **lean["schemas"]}
     for name, schema in components.get("schemas", {}).items():
@@ -194,6 +197,22 @@ def merged(routes: Sequence[Route], fastapi: dict[str, Any], title: str) -> dict
             "securitySchemes": {**components.get("securitySchemes", {}), **security},
         },
     }
+
+
+def _with_examples(operation: Any, fastapi: dict[str, Any]) -> Any:
+    """The example that a body's type has is that of each answer which is such a body."""
+    if not isinstance(operation, dict) or "responses" not in operation:
+        return operation
+    schemas = fastapi.get("components", {}).get("schemas", {})
+    responses = dict(operation["responses"])
+    for status, answer in responses.items():
+        content = answer.get("content", {}).get("application/json", {})
+        reference = str(content.get("schema", {}).get("$ref", ""))
+        examples = schemas.get(reference.rpartition("/")[2], {}).get("examples")
+        if examples and "example" not in content:
+            media = {**answer["content"], "application/json": {**content, "example": examples[0]}}
+            responses[status] = {**answer, "content": media}
+    return {**operation, "responses": responses}
 
 
 def _with_problems(operation: Any) -> Any:

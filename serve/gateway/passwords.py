@@ -13,8 +13,10 @@ from serve.gateway.common_passwords import COMMON
 from serve.gateway.problems import Problem
 
 T = TypeVar("T")
-SHORTEST = 10
-LONGEST = 256
+SHORTEST, LONGEST = 12, 128
+"""Characters of a new password."""
+LOOKED_AT = 256
+"""Longer ones are not even compared."""
 _DECORATION = re.compile(r"[\d\W_]+")
 
 
@@ -43,7 +45,7 @@ class Passwords:
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """None or empty: there is no such user, or no password; false, after as much work. Raises Overloaded."""
-        if len(password) > LONGEST:
+        if len(password) > LOOKED_AT:
             return False
         matches = await self._run(lambda: bool(self._argon2.verify(password, hashed or self._dummy)))
         return matches and bool(hashed)

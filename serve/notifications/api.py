@@ -36,6 +36,23 @@ _NOTICE = {
     "at": 1_772_000_000_000,
     "read": False,
 }
+_WANTED = {
+    "kinds": [
+        {"kind": "receipt", "title": "Receipts", "required": True, "channels": {"mail": True, "notice": True}},
+        {
+            "kind": "order_shipped",
+            "title": "Orders are on their way",
+            "required": False,
+            "channels": {"mail": False, "notice": True},
+        },
+        {
+            "kind": "password_reset",
+            "title": "A new password was asked for",
+            "required": True,
+            "channels": {"mail": True, "notice": None},
+        },
+    ]
+}
 _PREFERENCES = {"kinds": {"order_shipped": {"mail": False, "notice": True}, "order_delivered": {"mail": False}}}
 
 
@@ -143,6 +160,7 @@ def _add_events(routes: Routes, notices: Notices, streams: Waiters) -> None:
         query=EventsQuery,
         headers={"Last-Event-ID": "The newest notification that the reader has; goes before `after`.", **LANGUAGE},
         answers={200: str},
+        answer_examples={200: 'event: unread\ndata: {"unread":1}\n\n'},
         streams=True,
         problems=("overloaded",),
     )
@@ -186,6 +204,7 @@ def _add_preferences(routes: Routes, notices: Notices) -> None:
         access="shopper",
         headers=LANGUAGE,
         answers={200: PreferencesBody},
+        answer_examples={200: _WANTED},
         summary="What the caller wants to be told of, and how",
     )
     async def preferences(request: Request) -> Response:
@@ -201,6 +220,7 @@ def _add_preferences(routes: Routes, notices: Notices) -> None:
         description="All preferences at once. Kinds that are `required` are sent whatever is said here; the answer "
         "shows the preferences as they count.",
         example=_PREFERENCES,
+        answer_examples={200: _WANTED},
     )
     async def prefer(request: Request) -> Response:
         return body(request, await notices.prefer(request.principal.key, request.body.kinds))

@@ -33,4 +33,6 @@ RULES: Mapping[Kind, Rule] = {
     "new_sign_in": Rule(required=True),
     "email_changed": Rule(required=True),
     "password_changed": Rule(required=True),
+    "sign_in_added": Rule(required=True),
+    "sign_in_removed": Rule(required=True),
 }

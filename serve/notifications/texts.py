@@ -22,6 +22,8 @@ SUBJECTS: Mapping[Kind, str] = {
     "new_sign_in": _("A new sign-in to your account"),
     "email_changed": _("The email address of your account was changed"),
     "password_changed": _("The password of your account was changed"),
+    "sign_in_added": _("A new way to sign in to your account"),
+    "sign_in_removed": _("A way to sign in to your account was removed"),
 }
 LABELS: Mapping[Kind, str] = {
     "order_confirmation": _("Orders are confirmed"),
@@ -37,6 +39,8 @@ LABELS: Mapping[Kind, str] = {
     "new_sign_in": _("Sign-ins from new devices"),
     "email_changed": _("The email address was changed"),
     "password_changed": _("The password was changed"),
+    "sign_in_added": _("New ways to sign in"),
+    "sign_in_removed": _("Ways to sign in are removed"),
 }
 NOTICES: Mapping[Kind, str] = {
     "order_confirmation": _("Thank you. Your order is confirmed."),
@@ -50,6 +54,8 @@ NOTICES: Mapping[Kind, str] = {
     "new_sign_in": _("Somebody signed in from a device that was not used with your account before, on {moment}."),
     "email_changed": _("It was changed on {moment}."),
     "password_changed": _("It was changed on {moment}."),
+    "sign_in_added": _("Since {moment} your account can be signed in to with {provider}."),
+    "sign_in_removed": _("Since {moment} your account cannot be signed in to with {provider} any more."),
 }
 REASONS = {
     "deadline": _("The payment did not arrive in time."),

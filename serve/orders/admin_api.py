@@ -5,6 +5,7 @@ from typing import Any
 from actors.order import COMMANDS, Deliver, Pack, Ship
 from serve.gateway.lean import Handler, Request, Response, Routes, empty, json
 from serve.orders.carriers import page_of
+from serve.orders.examples import EXAMPLES
 from serve.orders.schemas import (
     CorrectStock,
     NewShipment,
@@ -26,7 +27,7 @@ TRACKING = frozenset({"tracking"})
 
 
 def admin_order_routes(orders: Orders, stock: Stock) -> Routes:
-    routes = Routes(tag="staff: orders and stock", refuses_cards=True)
+    routes = Routes(tag="staff: orders and stock", refuses_cards=True, examples=EXAMPLES)
     _add_reading(routes, orders)
     _add_fulfilment(routes, orders)
     _add_stock(routes, stock)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from actors.runtime.ports import Entities
 from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
 from serve.gateway.problems import Problem
+from serve.notifications.languages import Language, accepted, supported
+from serve.orders.examples import EXAMPLES
 from serve.orders.following import last_seen, steps
 from serve.orders.receipts import receipt_html, receipt_text
 from serve.orders.schemas import (
@@ -28,7 +30,8 @@ ACCESS = {"X-Order-Access": "The same as `access`, where an address is not the p
 RETRY_SECONDS = "1"
 _OPENED = "For its owner, and with `access` for whoever has the link that was mailed."
 _NO_STORE = {"Cache-Control": "no-store"}
-_PRIVATE = [(b"cache-control", b"no-store"), (b"vary", b"accept")]
+LANGUAGE = {"Accept-Language": "Of a receipt to read, en or de, where the order has no language of its own."}
+_PRIVATE = [(b"cache-control", b"no-store"), (b"vary", b"accept, accept-language")]
 _ORDER = {
     "address": {
         "name": "Ada Byron",
@@ -44,12 +47,13 @@ _ORDER = {
 }
 
 
-def order_routes(orders: Orders, entities: Entities, streams: Waiters) -> Routes:
-    """All routes of orders for shoppers. `streams` bounds how many are followed at once."""
-    routes = Routes(tag="orders", refuses_cards=True)
+def order_routes(orders: Orders, entities: Entities, streams: Waiters, language: Language = "en") -> Routes:
+    """All routes of orders for shoppers. `streams` bounds how many are followed at once; `language`: of receipts for
+    who asked for none."""
+    routes = Routes(tag="orders", refuses_cards=True, examples=EXAMPLES)
     _add_checkout(routes, orders)
     _add_reading(routes, orders)
-    _add_receipts(routes, orders)
+    _add_receipts(routes, orders, language)
     _add_events(routes, orders, entities, streams)
     _add_changes(routes, orders)
     return routes
@@ -132,13 +136,21 @@ def _add_reading(routes: Routes, orders: Orders) -> None:
         return json(body, headers=_NO_STORE)
 
 
-def _add_receipts(routes: Routes, orders: Orders) -> None:
+def _add_receipts(routes: Routes, orders: Orders, language: Language) -> None:
+    def language_of(request: Request, receipt: Receipt) -> Language:
+        wanted = None if receipt.contact is None else receipt.contact.language
+        return supported(wanted, accepted(request.header("accept-language"), language))
+
     @routes.get(
         "/api/orders/{id}/receipt",
         summary="The receipt of a confirmed order",
         description=_OPENED,
         query=AccessQuery,
-        headers={**ACCESS, "Accept": "`text/html` for a page to print, `text/plain` for a text; else JSON."},
+        headers={
+            **ACCESS,
+            "Accept": "`text/html` for a page to print, `text/plain` for a text; else JSON.",
+            **LANGUAGE,
+        },
         answers={200: Receipt},
         problems=("not_authenticated", "not_found", "no_receipt"),
     )
@@ -146,28 +158,35 @@ def _add_receipts(routes: Routes, orders: Orders) -> None:
         found = await orders.receipt(request.principal, request.params["id"], _access(request))
         wanted = best_of(request.header("accept"), ("application/json", "text/html", "text/plain"))
         if wanted == "text/html":
-            return await _page(found)
+            return await _page(found, language_of(request, found))
         if wanted == "application/json":
             return json(found, headers={**_NO_STORE, "Vary": "Accept"})
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), *_PRIVATE]
-        return Response(200, receipt_text(found).encode(), headers)
+        spoken = language_of(request, found)
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), _content_language(spoken), *_PRIVATE]
+        return Response(200, receipt_text(found, spoken).encode(), headers)
 
     @routes.get(
         "/api/orders/{id}/receipt.html",
         summary="The receipt as a page to print",
         description=_OPENED,
         query=AccessQuery,
-        headers=ACCESS,
+        headers={**ACCESS, **LANGUAGE},
         answers={200: None},
         problems=("not_authenticated", "not_found", "no_receipt"),
     )
     async def page(request: Request) -> Response:
-        return await _page(await orders.receipt(request.principal, request.params["id"], _access(request)))
+        found = await orders.receipt(request.principal, request.params["id"], _access(request))
+        return await _page(found, language_of(request, found))
 
 
-async def _page(receipt: Receipt) -> Response:
-    html = await asyncio.to_thread(receipt_html, receipt)
+def _content_language(language: Language) -> tuple[bytes, bytes]:
+    return b"content-language", language.encode()
+
+
+async def _page(receipt: Receipt, language: Language) -> Response:
+    html = await asyncio.to_thread(receipt_html, receipt, language)
     headers = [
+        _content_language(language),
         (b"content-type", b"text/html; charset=utf-8"),
         (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
         # The address of the page may have the secret that opens it.

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from actors.order import OrderView
 from actors.payment import PaymentView
 from actors.pricing import Totals
 from serve import money
+from serve.notifications.languages import LANGUAGES, Language
 from serve.orders.bodies import order_lines
+from serve.orders.receipt_words import WORDS
 from serve.orders.schemas import Address, Contact, PaidBy, Receipt, Seller, TaxLine
 
 _NO_RECEIPT = ("none", "placed", "reserved", "rejected")
 _WIDTH = 64
-_METHODS = {"card": "Card", "bank_redirect": "Bank", "wallet": "Wallet", "cash_on_delivery": "Cash on delivery"}
 
 
 def receipt_of(view: OrderView, contact: Contact | None, payment: PaymentView | None, seller: Seller) -> Receipt | None:
@@ -46,38 +48,43 @@ def receipt_of(view: OrderView, contact: Contact | None, payment: PaymentView | 
     )
 
 
-def receipt_text(receipt: Receipt) -> str:
+def receipt_text(receipt: Receipt, language: Language = "en") -> str:
     """The receipt as plain text, for mail and print."""
-    head = [f"Receipt for order {receipt.order_id}", f"Placed on {_moment(receipt.placed_at)}", ""]
+    words, row = WORDS[language], partial(_row, receipt, language)
+    head = [f"{words.of_order} {receipt.order_id}", words.placed_on.format(at=_moment(receipt.placed_at)), ""]
     if receipt.contact is not None:
         head += [*address_lines(receipt.contact.address), ""]
     rows = [
-        _row(f"{line.quantity} x {line.name} at {money.plain(line.unit_price, receipt.currency)}", line.total, receipt)
+        row(f"{line.quantity} x {line.name} {words.at} {_amount(line.unit_price, receipt, language)}", line.total)
         for line in receipt.lines
     ]
-    included = "of which tax" if receipt.prices_include_tax else "Tax"
+    included = words.of_which_tax if receipt.prices_include_tax else words.tax
+    paid = paid_by(receipt.payment, language)
     sums = [
-        _row("Goods", receipt.totals.subtotal, receipt),
-        _row(f"Shipping ({receipt.shipping})", receipt.totals.shipping, receipt),
-        *(_row(f"{included} ({_percent(line.rate_bp)})", line.tax, receipt) for line in receipt.tax_lines),
-        _row("Total", receipt.totals.total, receipt),
-        _row(f"Paid ({paid_by(receipt.payment).lower()})", receipt.paid, receipt),
+        row(words.goods, receipt.totals.subtotal),
+        row(f"{words.shipping} ({receipt.shipping})", receipt.totals.shipping),
+        *(row(f"{included} ({_percent(line.rate_bp)})", line.tax) for line in receipt.tax_lines),
+        row(words.total, receipt.totals.total),
+        row(f"{words.paid} ({paid.lower() if language == 'en' else paid})", receipt.paid),
     ]
     if receipt.refunded:
-        sums.append(_row("Refunded", receipt.refunded, receipt))
+        sums.append(row(words.refunded, receipt.refunded))
     return "\n".join([*head, *rows, "-" * _WIDTH, *sums, ""])
 
 
-def receipt_html(receipt: Receipt) -> str:
+def receipt_html(receipt: Receipt, language: Language = "en") -> str:
     """The receipt as a page that loads nothing; everything that came from outside is escaped."""
     address = () if receipt.contact is None else address_lines(receipt.contact.address)
-    return _page.render(receipt=receipt, address=address, paid_by=paid_by(receipt.payment))
+    return _page(language).render(receipt=receipt, address=address, paid_by=paid_by(receipt.payment, language))
 
 
-def paid_by(payment: PaidBy) -> str:
+def paid_by(payment: PaidBy, language: Language = "en") -> str:
     """Card (visa, ending in 4242)."""
-    method = _METHODS.get(payment.method, payment.method)
-    return method if payment.last4 is None else f"{method} ({payment.brand}, ending in {payment.last4})"
+    words = WORDS[language]
+    method = words.methods.get(payment.method, payment.method)
+    if payment.last4 is None:
+        return method
+    return words.ending.format(method=method, brand=payment.brand, last4=payment.last4)
 
 
 def address_lines(address: Address) -> Sequence[str]:
@@ -93,12 +100,18 @@ def _moment(at: int) -> str:
     return f"{datetime.fromtimestamp(at / 1_000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _row(label: str, amount: int, receipt: Receipt) -> str:
-    shown = money.plain(amount, receipt.currency)
+def _amount(amount: int, receipt: Receipt, language: Language) -> str:
+    plain = language == "en"
+    return money.plain(amount, receipt.currency) if plain else money.localised(amount, receipt.currency, language)
+
+
+def _row(receipt: Receipt, language: Language, label: str, amount: int) -> str:
+    shown = _amount(amount, receipt, language)
     return f"{label[: _WIDTH - len(shown) - 1]:<{_WIDTH - len(shown)}}{shown}"
 
 
-def _environment() -> Environment:
+@lru_cache(maxsize=len(LANGUAGES))
+def _page(language: Language) -> Template:
     made = Environment(
         loader=PackageLoader("serve.orders", "templates"),
         autoescape=select_autoescape(enabled_extensions=("html",)),
@@ -107,10 +120,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters["money"] = money.localised
+    made.filters["money"] = partial(money.localised, locale=language)
     made.filters["moment"] = _moment
     made.filters["percent"] = _percent
-    return made
-
-
-_page = _environment().get_template("receipt.html")
+    made.globals.update(language=language, words=WORDS[language])
+    return made.get_template("receipt.html")

@@ -11,11 +11,11 @@ from msgspec import Meta
 from pipelines.keep_transactions import Transaction
 from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.problems import Problem, declare
-from serve.payments.transactions import Place, TransactionStore
+from serve.payments.transactions import Place, TransactionStore, place_of
 
 PAGE_OF_CSV = 500
 COLUMNS = ("at", "session", "kind", "attempt", "amount", "currency", "method", "reference", "detail", "raw", "event_id")
-_EXAMPLE = {
+_PAGE = {
     "items": [
         {
             "event_id": "payment/0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10/2/1",
@@ -83,7 +83,7 @@ class TransactionPage(msgspec.Struct, frozen=True):
 
 
 def admin_payment_routes(store: TransactionStore) -> Routes:
-    routes = Routes(tag="staff: payments", refuses_cards=True)
+    routes = Routes(tag="staff: payments", refuses_cards=True, examples={TransactionPage: _PAGE})
 
     @routes.get(
         "/api/admin/payments/{id}/transactions",
@@ -91,7 +91,6 @@ def admin_payment_routes(store: TransactionStore) -> Routes:
         access="staff",
         query=SessionQuery,
         answers={200: TransactionPage},
-        answer_examples={200: _EXAMPLE},
         problems=("bad_cursor",),
     )
     async def of_one(request: Request) -> Response:
@@ -108,7 +107,6 @@ def admin_payment_routes(store: TransactionStore) -> Routes:
         access="staff",
         query=TransactionsQuery,
         answers={200: TransactionPage},
-        answer_examples={200: _EXAMPLE},
         problems=("bad_cursor",),
     )
     async def of_all(request: Request) -> Response:
@@ -149,7 +147,7 @@ async def csv_of(
             yield _lines([_cells(row) for row in rows])
         if len(rows) < page:
             return
-        after = Place(rows[-1].position, rows[-1].number)
+        after = place_of(rows[-1])
 
 
 def _lines(rows: list[tuple[object, ...]]) -> bytes:
@@ -172,13 +170,13 @@ def _page(rows: list[Transaction], limit: int) -> TransactionPage:
         TransactionBody(*(getattr(row, name) for name in TransactionBody.__struct_fields__)) for row in rows[:limit]
     ]
     last = rows[limit - 1] if len(rows) > limit else None
-    return TransactionPage(items, None if last is None else f"{last.position}.{last.number}")
+    return TransactionPage(items, None if last is None else ".".join(map(str, place_of(last))))
 
 
 def _place_of(cursor: str | None) -> Place | None:
     if cursor is None:
         return None
-    position, _, number = cursor.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (position, number)):
+    at, *session, version, number = cursor.split(".") if cursor.count(".") > 2 else ("",) * 4
+    if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in (at, version, number)):
         raise Problem("bad_cursor", "This is not the cursor of a list of transactions.")
-    return Place(int(position), int(number))
+    return Place(int(at), ".".join(session), int(version), int(number))

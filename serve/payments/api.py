@@ -16,11 +16,22 @@ EXAMPLE = {
     "intent": "pi_5b1e",
     "status": "succeeded",
 }
+SESSION = {
+    "id": "0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10",
+    "version": 4,
+    "status": "captured",
+    "amount": 3390,
+    "currency": "EUR",
+    "method": "card",
+    "attempts": 1,
+    "captured": 3390,
+    "refunded": 0,
+}
 
 
 def payment_routes(payments: Payments, *, shop_url: str | None = None) -> Routes:
     """`shop_url`: where a returning browser goes on to, with ``{id}`` for the order's id; None: a page says thanks."""
-    routes = Routes(tag="payments", refuses_cards=True)
+    routes = Routes(tag="payments", refuses_cards=True, examples={PaymentBody: SESSION})
 
     @routes.post(
         "/api/payments/webhooks/test",

@@ -18,9 +18,8 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    and_,
-    or_,
     select,
+    tuple_,
 )
 
 from pipelines.keep_transactions import Event, Session, Transaction, followed
@@ -35,7 +34,7 @@ transactions = Table(
     "payment_transactions",
     metadata,
     Column("event_id", String(255), primary_key=True),
-    Column("position", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
     Column("number", Integer, nullable=False),
     Column("session", String(128), nullable=False),
     Column("kind", String(32), nullable=False),
@@ -47,9 +46,8 @@ transactions = Table(
     Column("detail", String(255), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("raw", LONG_TEXT, nullable=False),
-    Index("transactions_by_place", "position", "number"),
-    Index("transactions_by_session", "session", "position", "number"),
-    Index("transactions_by_time", "at", "position", "number"),
+    Index("transactions_by_session", "session", "version", "number"),
+    Index("transactions_by_time", "at", "session", "version", "number"),
 )
 
 # What the next row of a session follows from; see pipelines.keep_transactions.Session.
@@ -77,10 +75,16 @@ _NEW = msgspec.msgpack.encode(Session())
 
 
 class Place(NamedTuple):
-    """Of a row, in the order of the log."""
+    """Of a row, in the order of time; the same however often the rows are made again, and from whatever log."""
 
-    position: int
+    at: int
+    session: str
+    version: int
     number: int
+
+
+def place_of(row: Transaction) -> Place:
+    return Place(row.at, row.session, row.version, row.number)
 
 
 class TransactionStore:
@@ -109,7 +113,7 @@ class TransactionStore:
         after: Place | None = None,
         limit: int,
     ) -> list[Transaction]:
-        """In the order of the log, at most `limit`, behind the place `after`; times from `since`, before `until`."""
+        """In the order of time, at most `limit`, behind the place `after`; times from `since`, before `until`."""
         columns = transactions.c
         statement = select(*(columns[name] for name in Transaction._fields))
         if session is not None:
@@ -118,10 +122,10 @@ class TransactionStore:
             statement = statement.where(columns.at >= since)
         if until is not None:
             statement = statement.where(columns.at < until)
+        order = [columns[name] for name in Place._fields]
         if after is not None:
-            same = and_(columns.position == after.position, columns.number > after.number)
-            statement = statement.where(or_(columns.position > after.position, same))
-        statement = statement.order_by(columns.position, columns.number).limit(limit)
+            statement = statement.where(tuple_(*order) > tuple_(*after))
+        statement = statement.order_by(*order).limit(limit)
         return [Transaction(*row) for row in await asyncio.to_thread(self._rows, statement)]
 
     def _rows(self, statement: Select[Any]) -> Sequence[Any]:

@@ -58,7 +58,54 @@ class ProfileChange(_In):
     current_password: Password | None = None
 
 
+_USER = {
+    "id": "019a5c3e-5b1c-7d5e-8f0a-3c2b1a098765",
+    "email": "ada@example.com",
+    "name": "Ada Byron",
+    "roles": [],
+    "created_at": 1_764_000_000_000,
+    "email_confirmed": True,
+    "phone": "+44 20 7946 0123",
+    "language": "en",
+}
+_ORDER = "019a5c3e-7d2a-7f31-9c55-6b1d0e9f8a21"
+_PROFILE = {**_USER, "order_count": 1, "last_order": {"id": _ORDER, "at": 1_764_000_600_000}}
+_ADDRESS: dict[str, Any] = {
+    "name": "Ada Byron",
+    "line1": "12 St James's Square",
+    "line2": None,
+    "city": "London",
+    "postal_code": "SW1Y 4JH",
+    "country": "GB",
+    "phone": None,
+    "default_shipping": True,
+    "default_billing": True,
+    "id": "6f1c8a0be6f94f0d8a7c5b3e2d1f0a9b",
+}
+_SESSION = {
+    "id": "6f1c8a0be6f94f0d8a7c5b3e2d1f0a9b",
+    "device": "Firefox on Windows",
+    "address": "203.0.113.0/24",
+    "created_at": 1_764_000_000_000,
+    "used_at": 1_764_000_300_000,
+    "expires_at": 1_764_086_700_000,
+    "keep_me_logged_in": False,
+    "current": True,
+}
+_ACTIVITY: list[dict[str, Any]] = [
+    {"id": f"order/{_ORDER}", "at": 1_764_000_600_000, "what": "order_confirmed", "about": {"order": _ORDER}},
+    {"id": f"user/{_USER['id']}/1/0", "at": 1_764_000_000_000, "what": "registered", "about": {"by": "email"}},
+]
+
+
+def example(body: dict[str, Any]) -> ConfigDict:
+    """For the description of an answer."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
 class UserBody(BaseModel):
+    model_config = example(_USER)
+
     id: str = Field(examples=["019a5c3e-5b1c-7d5e-8f0a-3c2b1a098765"])
     email: str = Field(examples=["ada@example.com"])
     name: str = Field(examples=["Ada Byron"])
@@ -70,6 +117,17 @@ class UserBody(BaseModel):
 
 
 class SessionBody(BaseModel):
+    model_config = example(
+        {
+            "access_token": "eyJhbGciOiJSUzI1NiIsImtpZCI6IjE3NjQifQ.eyJzdWIiOiIwMTlhNWMzZSJ9.c2lnbmF0dXJl",
+            "refresh_token": "6f1c8a0be6f94f0d8a7c5b3e2d1f0a9b.3.9a1fd2c7b0a4e3d5",
+            "expires_in": 300,
+            "token_type": "Bearer",
+            "device_token": "0c4e6a3b9d8f7e21.5b7d9f1a3c2e4d60",
+            "user": _USER,
+        }
+    )
+
     access_token: str = Field(description="Send it as `Authorization: Bearer ...`.")
     refresh_token: str = Field(description="Good for one exchange at /api/users/sessions/refresh.")
     expires_in: int = Field(description="Seconds that the access token lives.", examples=[300])
@@ -82,6 +140,21 @@ class SessionBody(BaseModel):
 
 class JwksBody(BaseModel):
     """RFC 7517: the public keys that access tokens are verified with."""
+
+    model_config = example(
+        {
+            "keys": [
+                {
+                    "kty": "RSA",
+                    "use": "sig",
+                    "alg": "RS256",
+                    "kid": "681",
+                    "n": "sXchDaQebHnPiGvyDOAT4saGEU",
+                    "e": "AQAB",
+                }
+            ]
+        }
+    )
 
     keys: list[dict[str, str]]
 
@@ -100,6 +173,8 @@ class SessionInfo(BaseModel):
 
 
 class SessionList(BaseModel):
+    model_config = example({"items": [_SESSION], "next": None})
+
     items: list[SessionInfo]
     next: str | None = None
 
@@ -111,6 +186,8 @@ class LastOrder(BaseModel):
 
 class ProfileBody(UserBody):
     """`order_count`: confirmed orders."""
+
+    model_config = example(_PROFILE)
 
     order_count: int = 0
     last_order: LastOrder | None = None
@@ -172,12 +249,14 @@ class AddressChange(_In):
 
 
 class AddressBody(NewAddress):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [_ADDRESS]})
 
     id: str = Field(examples=["6f1c8a0be6f94f0d8a7c5b3e2d1f0a9b"])
 
 
 class AddressList(BaseModel):
+    model_config = example({"items": [_ADDRESS], "next": None})
+
     items: list[AddressBody]
     next: str | None = None
 
@@ -195,12 +274,33 @@ class ActivityItem(BaseModel):
 class ActivityPage(BaseModel):
     """Newest first. `next` is the cursor of the next page, null on the last one."""
 
+    model_config = example({"items": _ACTIVITY, "next": f"{_ACTIVITY[-1]['at']}.{_ACTIVITY[-1]['id']}"})
+
     items: list[ActivityItem]
     next: str | None
 
 
 class ExportBody(BaseModel):
     """Everything that is known of an account. `others`: what the other services know, by name."""
+
+    model_config = example(
+        {
+            "profile": _PROFILE,
+            "addresses": [_ADDRESS],
+            "sessions": [
+                {
+                    "id": _SESSION["id"],
+                    "created_at": 1_764_000_000_000,
+                    "exchanged_at": 1_764_000_300_000,
+                    "expires_at": 1_764_086_700_000,
+                    "device": "Firefox on Windows",
+                    "address": "203.0.113.0/24",
+                }
+            ],
+            "activity": _ACTIVITY,
+            "others": {"orders": [{"id": _ORDER, "status": "confirmed"}], "notices": []},
+        }
+    )
 
     profile: ProfileBody
     addresses: list[AddressBody]

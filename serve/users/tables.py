@@ -1,14 +1,19 @@
 """The tables of accounts and sessions, and their rows."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from email_validator import EmailNotValidError, validate_email
 
 from pipelines.log.outbox import outbox_table
 from pipelines.sql.revisions import metadata_of, prepare
 from pipelines.sql.words import BIG, REAL
 from serve.gateway import keys
+
+_ACE = "xn--"
+"""What domains begin with that are written in ASCII and mean something else."""
 
 metadata = metadata_of("users")
 for _table in keys.metadata.tables.values():
@@ -145,5 +150,12 @@ def as_user(row: sa.Row[Any]) -> User:
 
 
 def folded(email: str) -> str:
-    """As addresses are kept and compared."""
-    return email.strip().casefold()
+    """As addresses are kept and compared: without case, and each domain in one spelling. Never two people's as one.
+
+    No fold of characters: by that faß.de were fass.de, which is another's domain.
+    """
+    plain = email.strip()
+    if not plain.isascii() or _ACE in plain.lower():
+        with suppress(EmailNotValidError):
+            plain = validate_email(plain, check_deliverability=False, test_environment=True).normalized
+    return plain.lower()

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from actors.journal.base import Journal
 from actors.journal.mongo import MongoJournal
+from actors.journal.mysql import MySqlJournal
 from actors.journal.sql import SqlJournal
-from tests.contract.own_databases import mongo_database
+from tests.contract.own_databases import mongo_database, sql_database
 from tests.simulation.database import Database
 from tests.simulation.journal import SimulatedJournal
 from tests.unit.doubles import FakeClock, MemoryJournal
@@ -59,7 +61,21 @@ async def mongo(_: Path) -> AsyncIterator[Two]:
         await two.close()
 
 
+@asynccontextmanager
+async def mysql(_: Path, server: str, ordered: bool) -> AsyncIterator[Two]:
+    with sql_database(server) as url:
+        one, two = MySqlJournal(url, ordered), MySqlJournal(url, ordered)
+        await one.setup()
+        yield one, two
+        await one.close()
+        await two.close()
+
+
 # These need a server.
 SERVERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Two]]] = {
     "mongo": mongo,
+    "mariadb": partial(mysql, server="MARIADB", ordered=False),
+    "mariadb, ordered": partial(mysql, server="MARIADB", ordered=True),
+    "mysql": partial(mysql, server="MYSQL", ordered=False),
+    "mysql, ordered": partial(mysql, server="MYSQL", ordered=True),
 }

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from tests.servers import address
 
@@ -96,3 +100,50 @@ def mongo_server(folder: Path) -> Iterator[OwnServer]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def mysql_server(folder: Path, name: str) -> Iterator[OwnServer]:
+    """`name`: "MYSQL" or "MARIADB"."""
+    running = create_engine(make_url(address(name)).set(database=""), poolclass=NullPool)
+    with running.connect() as connection:
+        data_folder, pid_file = connection.exec_driver_sql("SELECT @@datadir, @@pid_file").one()
+    told = Path(data_folder, pid_file)
+    if not told.exists():
+        pytest.skip(f"{name} runs on another machine: it cannot be killed here")
+    arguments = _arguments(int(told.read_text()), name)
+    # What comes before the first option is the program, maybe with its loader; a few options say where it is installed.
+    program = arguments[: next(n for n, one in enumerate(arguments) if one.startswith("--no-defaults"))]
+    where = [
+        one for one in arguments if one.startswith(("--user", "--basedir", "--lc-messages-dir", "--secure-file-priv"))
+    ]
+    where.append(f"--datadir={folder}/data")
+    if name == "MARIADB":
+        make = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", *where]
+    else:
+        make = [*program, "--no-defaults", "--initialize-insecure", *where]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=SECONDS)
+    # A longer name would be refused.
+    socket_path = Path(gettempdir()) / f"troupe-{os.getpid()}.sock"
+    port = _free_port()
+    command = [*program, "--no-defaults", *where, f"--port={port}", f"--socket={socket_path}"]
+    command += ["--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=1", "--sync-binlog=1"]
+    command += [f"--pid-file={folder}/pid"]
+    # 127.0.0.1 is resolved: whoever comes from there is root@localhost.
+    server = f"mysql+pymysql://root@127.0.0.1:{port}/"
+
+    def up() -> bool:
+        try:
+            with create_engine(server, poolclass=NullPool).connect() as connection:
+                connection.exec_driver_sql("CREATE DATABASE IF NOT EXISTS troupe")
+            return True
+        except OperationalError:
+            return False
+
+    own = OwnServer(command, f"{server}troupe", up)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.kill()
+        socket_path.unlink(missing_ok=True)

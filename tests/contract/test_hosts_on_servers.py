@@ -3,31 +3,35 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from actors.journal.base import Journal
 from actors.journal.mongo import MongoJournal
+from actors.journal.mysql import MySqlJournal
 from actors.runtime.in_process import InProcess, all_shards
 from actors.runtime.limits import Limits
 from actors.runtime.ports import Unavailable
 from actors.runtime.wire import Note as What
 from actors.runtime.wire import body_of
 from tests.contract.journals import SERVERS, Two
-from tests.contract.own_servers import OwnServer, mongo_server
+from tests.contract.own_servers import OwnServer, mongo_server, mysql_server
 from tests.unit.stage import Bank, real_cluster
 from tests.unit.toy import Charge, Deposit, Remind, Statement, Toy, Transfer
 
 pytestmark = pytest.mark.servers
 
-LIMITS = Limits(shards=4, lease_ms=500, renewal=0.1, checkpoint=0.2, retry_most=0.2)
+LIMITS = Limits(shards=4, lease_ms=500, renewal=0.1, checkpoint=0.2, retry_most=0.2, snapshot_every=1_000_000)
 ALL = [("account", n) for n in range(LIMITS.shards)]
 CLIENTS = 12
 
-Opened = Callable[[str], Journal]
-OWN: dict[str, tuple[Callable[[Path], AbstractContextManager[OwnServer]], Opened]] = {
-    "mongo": (mongo_server, lambda url: MongoJournal(url, seconds=2)),
+Opened = Callable[[str], MongoJournal | MySqlJournal]
+# How to make one, how to open a journal on it, and how often it is killed: MySQL takes its time to come back.
+OWN: dict[str, tuple[Callable[[Path], AbstractContextManager[OwnServer]], Opened, int]] = {
+    "mongo": (mongo_server, lambda url: MongoJournal(url, seconds=2), 3),
+    "mariadb": (partial(mysql_server, name="MARIADB"), lambda url: MySqlJournal(url, seconds=2), 3),
+    "mysql, ordered": (partial(mysql_server, name="MYSQL"), lambda url: MySqlJournal(url, ordered=True, seconds=2), 1),
 }
 
 
@@ -109,13 +113,14 @@ async def test_a_host_that_is_well_hears_that_its_shards_were_taken(two: Two) ->
     await second.stop()
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", sorted(OWN))
 async def test_a_server_that_is_killed_loses_nothing_and_does_nothing_twice(name: str, tmp_path: Path) -> None:
     """Two hosts with a journal each; everybody asks again with the same key until there is an answer."""
-    make, opened = OWN[name]
+    make, opened, kills = OWN[name]
     with make(tmp_path) as server:
         journals = [opened(server.url) for _ in range(2)]
-        await journals[0].setup()  # type: ignore[attr-defined]
+        await journals[0].setup()
         clusters = [real_cluster(journal, Toy(), Bank(), LIMITS) for journal in journals]
         halves = [await c.start(f"h{n}", ALL[2 * n : 2 * n + 2]) for n, c in enumerate(clusters)]
         for cluster in clusters:
@@ -142,7 +147,7 @@ async def test_a_server_that_is_killed_loses_nothing_and_does_nothing_twice(name
 
         shopping = [asyncio.ensure_future(shop(entity)) for entity in done]
         async with asyncio.timeout(90):
-            for _ in range(3):
+            for _ in range(kills):
                 await some(20)
                 server.kill()
                 await asyncio.to_thread(server.start)

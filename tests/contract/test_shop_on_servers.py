@@ -1,15 +1,24 @@
 """A whole shop in one process, on the real servers that it is given."""
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from actors.journal.mongo import MongoJournal
 from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.topics import make_topics
+from serve.audit.auditing import audit
+from serve.audit.copying import copy_shop
+from serve.audit.findings import Findings
+from serve.audit.report import lines_of
+from serve.journals import cart_journal, sql_journal
+from serve.settings import Settings
 from tests.api.shopping import Buyer, Staff, body
+from tests.databases import shop_on
 from tests.servers import address
 from tests.unit.whole_shop import WholeShop, whole_shop
 from tests.waiting import eventually
@@ -19,19 +28,32 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
-    cluster = KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
-    mongo = address("MONGO").replace("/?", f"/{cluster.prefix}carts?")
-    asyncio.run(_set_up(cluster, mongo))
-    given = {"kafka_servers": cluster.servers, "kafka_prefix": cluster.prefix, "mongo_url": mongo}
-    with whole_shop(tmp_path_factory.mktemp("shop"), **given) as running:
-        yield running
+    """On all of them, each with a place of this test's own."""
+    mark, folder = secrets.token_hex(6), tmp_path_factory.mktemp("shop")
+    cluster = KafkaCluster(address("KAFKA"), f"test-{mark}-")
+    with shop_on("mysql") as mysql:
+        given = {
+            "kafka_servers": cluster.servers,
+            "kafka_prefix": cluster.prefix,
+            "mongo_url": _database(address("MONGO"), f"test_{mark}"),
+            "mysql_url": mysql,
+        }
+        asyncio.run(_set_up(cluster, Settings.model_validate({**given})))
+        with whole_shop(folder, **given) as running:
+            yield running
 
 
-async def _set_up(cluster: KafkaCluster, mongo: str) -> None:
+def _database(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+async def _set_up(cluster: KafkaCluster, settings: Settings) -> None:
     await make_topics(cluster, 3, 1, lambda _: None)
-    journal = MongoJournal(mongo)
-    await journal.setup()
-    await journal.close()
+    for journal in (sql_journal(settings), cart_journal(settings)):
+        assert journal is not None
+        await journal.setup()
+        await journal.close()
 
 
 @pytest.fixture
@@ -51,3 +73,28 @@ def test_something_is_bought_and_all_services_know(shop: WholeShop, staff: Staff
         # The catalogue hears of the stock, the search of the product, the list of the order, and a mail goes out.
         eventually(lambda: [one["id"] for one in body(buyer.call("GET", "/api/orders"))["items"]] == [order["id"]])
         eventually(lambda: list(shop.settings.mails.glob("*.eml")))
+
+
+def test_everything_adds_up_on_the_servers(shop: WholeShop, staff: Staff, tmp_path: Path) -> None:
+    staff.put_product("KAFKA-2", 990)
+    staff.receive("KAFKA-2", 5)
+    with shop.client() as web:
+        for _ in range(3):
+            assert Buyer(web).buy("KAFKA-2")["status"] == "confirmed"
+        paid = Buyer(web).buy("KAFKA-2", reference="pm_card_chargeDeclined")
+    assert paid["status"] == "reserved"
+    copies = (tmp_path / str(n) for n in itertools.count())
+
+    def look() -> Findings:
+        folder = next(copies)
+        folder.mkdir()
+        copy_shop(shop.settings, folder)
+        return audit(folder)
+
+    def adds_up() -> bool:
+        findings = look()
+        assert not findings.damage, lines_of(findings, settled=True)
+        # The declined one waits for another try; all that is told has been heard.
+        return not [what for what in findings.waiting if "flow" in what]
+
+    eventually(adds_up, 60.0)

@@ -54,6 +54,8 @@ class Chaos:
         if "journal_partial" in faults:
             trouble.fails = max(trouble.fails, 0.05)
             trouble.partial = 0.7
+        if "stores_fail" in faults:
+            self.flows.services.calls.fails = chance.choice((0.02, 0.2))
         if "gateway_fails" in faults:
             self.gateway.fails = chance.choice((0.05, 0.3))
             self.gateway.refuses = chance.choice((0.0, 0.2))
@@ -69,6 +71,7 @@ class Chaos:
         trouble.down = False
         trouble.quick = trouble.usual
         self.gateway.fails = self.gateway.refuses = 0.0
+        self.flows.services.calls.fails = 0.0
         self.gateway.down = False
         for incarnation in self.cluster.everybody:
             incarnation.journal.cut = incarnation.deaf = False

@@ -1,5 +1,6 @@
 """What a journal's database does, in memory: every method is one atomic transaction."""
 
+import asyncio
 from bisect import bisect_right, insort
 from collections.abc import Callable, Sequence
 
@@ -17,8 +18,23 @@ from actors.journal.base import (
 )
 from actors.runtime.wire import Record
 
+Waiting = list["asyncio.Future[None]"]
 Unique = tuple[str, str, int | str, int | str]
 Revoked = tuple[str, int, int]
+
+
+def wake(waiting: Waiting) -> None:
+    for one in waiting:
+        if not one.done():
+            one.set_result(None)
+    waiting.clear()
+
+
+async def woken(waiting: Waiting, seconds: float) -> None:
+    """Returns when those who wait are woken, or after `seconds`."""
+    one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting.append(one)
+    await asyncio.wait([one], timeout=seconds)
 
 
 def keys_of(record: Record) -> list[tuple[Key, Unique]]:
@@ -30,7 +46,7 @@ def keys_of(record: Record) -> list[tuple[Key, Unique]]:
 
 
 class Database:
-    """`now` is its clock: UTC in milliseconds."""
+    """`now` is its clock: UTC in milliseconds. `waiting`: those who want to know of a new record."""
 
     def __init__(self, now: Callable[[], int]) -> None:
         self.now = now
@@ -39,6 +55,7 @@ class Database:
         self.leases: dict[str, int] = {}
         self.revocations: dict[str, dict[Revoked, None]] = {}
         self.snapshots: dict[tuple[str, str], Snapshot] = {}
+        self.waiting: Waiting = []
         self._unique: dict[Unique, int] = {}
         self._of_shard: dict[ShardId, list[tuple[int, int]]] = {}
         self._of_entity: dict[tuple[str, str], list[tuple[int, int]]] = {}
@@ -73,6 +90,8 @@ class Database:
         """Its position: the first is 1."""
         place = len(self.records)
         self.records.append(record)
+        if self.waiting:
+            wake(self.waiting)
         for _, unique in keys_of(record):
             self._unique[unique] = place
         insort(self._of_shard.setdefault((record.kind, record.shard), []), (record.seq, place))

@@ -1,21 +1,37 @@
-"""The shop's own flows (`open_payments`, `settle_orders`) in a process that dies and comes back."""
+"""The shop's flows, in a process that dies and comes back, and the services that they keep up to date."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
 
 from actors.kinds import KINDS
 from actors.runtime.region import Region
 from actors.runtime.wire import body_of
+from pipelines.count_orders import count_orders
+from pipelines.erase_people import Forgetting, erase_people
+from pipelines.flow import Flow
+from pipelines.join_guest_orders import Joining, join_guest_orders
+from pipelines.keep_transactions import keep_transactions
 from pipelines.log.base import Happened
 from pipelines.log.sql import JournalLog
+from pipelines.notify_users import notify_users
 from pipelines.open_payments import open_payments
 from pipelines.progress import DeadLetter, Reached
 from pipelines.runner import FlowRunner
+from pipelines.send_mails import raise_foremost, send_mails
 from pipelines.settle_orders import settle_orders
+from pipelines.shared_log import SharedLog
+from pipelines.show_activity import show_activity
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.cluster import Cluster, ClusterWay
+from tests.simulation.database import Database, woken
 from tests.simulation.entropy import SeededEntropy
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import Process
+from tests.simulation.mails import SimulatedMails
+from tests.simulation.people import SimulatedOutbox, Users
+from tests.simulation.stores import Calls, Contacts, Transactions
 from tests.simulation.world import World
 
 
@@ -49,16 +65,64 @@ class SimulatedProgress:
         raise AssertionError("nothing is wanted")
 
 
-class Flows:
-    """Both flows, in one process at a time."""
+class Services:
+    """What the flows keep up to date, and what they ask: each outlives their process."""
 
-    def __init__(self, world: World, cluster: Cluster) -> None:
+    def __init__(self, world: World) -> None:
+        self.calls = Calls(world)
+        self.users = Users(world, self.calls)
+        self.contacts = Contacts(self.calls)
+        self.transactions = Transactions(self.calls)
+        self.mails = SimulatedMails(world, self.calls, self.contacts, self.users)
+
+
+class WokenLog(JournalLog):
+    """Waits until something was written, and a little longer: virtual time would be spent on looking in vain."""
+
+    def __init__(self, journal: SimulatedJournal, database: Database, chance: Random) -> None:
+        super().__init__(journal)
+        self._database = database
+        self._chance = chance
+        self._seen = 0
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        seen = len(self._database.records)
+        found = await super().read(after, limit)
+        self._seen = max(self._seen, after + limit if len(found) >= limit else seen)
+        return found
+
+    async def wait(self, after: int, seconds: float) -> None:
+        if len(self._database.records) <= self._seen:
+            await woken(self._database.waiting, seconds)
+        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
+
+
+def together(name: str, flows: Sequence[Flow]) -> Flow:
+    """Several flows as one, so that fewer runners are simulated: what fails in one is done again in all."""
+    reads: dict[str, tuple[type[Any], ...]] = {}
+    for flow in flows:
+        for kind, types in flow.reads.items():
+            reads[kind] = tuple(dict.fromkeys((*reads.get(kind, ()), *types)))
+
+    async def handle(happened: Happened, event: Any) -> None:
+        wanted = [flow for flow in flows if isinstance(event, flow.reads.get(happened.kind, ()))]
+        raise_foremost(await asyncio.gather(*(flow.handle(happened, event) for flow in wanted), return_exceptions=True))
+
+    return Flow(name, reads, handle, ordered=False)
+
+
+class Flows:
+    """All flows, in one process at a time."""
+
+    def __init__(self, world: World, cluster: Cluster, services: Services) -> None:
         self._world = world
         self._cluster = cluster
+        self.services = services
         self._progress = SimulatedProgress(world)
         self._number = 0
         self.process = Process("flows.0")
         self.runners: list[FlowRunner] = []
+        self.of_users: list[FlowRunner] = []
         self.journal = SimulatedJournal(world.database)
 
     def start(self) -> None:
@@ -70,14 +134,32 @@ class Flows:
         self.journal = SimulatedJournal(world.database, world.trouble, chance)
         way = ClusterWay(world, self._cluster, self.process)
         region = Region(KINDS, way, clock, SeededEntropy(chance), self._cluster.limits.shards)
-        log = JournalLog(self.journal, look_every=0.3)
-        self.runners = [
-            FlowRunner(flow, log, self._progress, clock=clock)
-            for flow in (open_payments(region), settle_orders(region))
-        ]
+        self._furnish(region, chance, clock)
         world.loop.spawn(self.process, way.keep_fresh(1.0), "way")
-        for runner in self.runners:
+        for runner in (*self.runners, *self.of_users):
             world.loop.spawn(self.process, runner.start(), f"flow {runner.flow.name}")
+
+    def _furnish(self, region: Region, chance: Random, clock: SimulatedClock) -> None:
+        services = self.services
+        log = SharedLog(WokenLog(self.journal, self._world.database, chance))
+        forgetting = Forgetting(services.contacts, services.mails, services.users)
+        joining = Joining(region, services.users, services.contacts, forgetting)
+        of_orders = (count_orders(services.users, joining), send_mails(region, services.mails))
+        of_users = (
+            show_activity(services.users),
+            join_guest_orders(joining),
+            erase_people(forgetting, clock),
+            notify_users(services.mails, services.users),
+        )
+        flows = (
+            open_payments(region),
+            settle_orders(region),
+            keep_transactions(services.transactions),
+            together("of_orders", of_orders),
+        )
+        self.runners = [FlowRunner(flow, log, self._progress, clock=clock) for flow in flows]
+        outbox = SimulatedOutbox(services.users, services.calls)
+        self.of_users = [FlowRunner(together("of_users", of_users), outbox, self._progress, clock=clock)]
 
     def kill(self) -> None:
         self._world.note(f"{self.process.name} dies")
@@ -92,4 +174,8 @@ class Flows:
             tail = self._world.database.records[runner.position : end]
             if any(body_of(record).events for record in tail):
                 lagging.append(f"flow {runner.flow.name} is at {runner.position} of {end}")
+        told = len(self.services.users.outbox)
+        for runner in self.of_users:
+            if runner.position < told:
+                lagging.append(f"flow {runner.flow.name} is at {runner.position} of {told}")
         return "; ".join(lagging)

@@ -26,6 +26,7 @@ FAULTS = (
     "gateway_fails",
     "gateway_down",
     "flows_die",
+    "stores_fail",
     "hang_ups",
     "shuffle",
 )

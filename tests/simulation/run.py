@@ -10,7 +10,8 @@ from tests.simulation import checks
 from tests.simulation.callers import Person, Replica
 from tests.simulation.chaos import Chaos
 from tests.simulation.cluster import Cluster
-from tests.simulation.flows import Flows
+from tests.simulation.flows import Flows, Services
+from tests.simulation.follow_ups import check_follow_ups
 from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.invariants import check_shop
 from tests.simulation.ledger import Ledger
@@ -69,10 +70,11 @@ class Simulation:
         self.world = world = World(plan)
         self.gateway = world.gateway = SimulatedGateway(world)
         self.cluster = Cluster(world, plan.hosts, plan.shards)
-        self.flows = Flows(world, self.cluster)
+        self.services = Services(world)
+        self.flows = Flows(world, self.cluster, self.services)
         self.chaos = Chaos(world, self.cluster, self.gateway, self.flows)
         self.ledger = Ledger(world)
-        self.shop = Shop(self.gateway)
+        self.shop = Shop(self.gateway, self.services)
         self.replicas = [Replica(world, self.cluster, f"replica{n}") for n in range(2)]
         self.onlookers = [Replica(world, self.cluster, f"onlooker{n}") for n in range(2)]
         self.gateway.entities = self.replicas[0].region
@@ -161,6 +163,7 @@ class Simulation:
             checks.check_effects_and_timers(database, entities, database.now()),
             checks.check_snapshots(database, entities),
             check_shop(entities, self.shop, self.gateway.intents),
+            check_follow_ups(database, entities, self.services),
         ):
             for what in found:
                 self.world.violate(what)

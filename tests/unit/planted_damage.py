@@ -374,7 +374,7 @@ MONEY: list[tuple[str, Damage, str]] = [
         "a payment transaction of nothing that happened",
         sql(
             "payments",
-            "INSERT INTO payment_transactions SELECT event_id || '9', position, number, session, kind, attempt, amount,"
+            "INSERT INTO payment_transactions SELECT event_id || '9', version, number, session, kind, attempt, amount,"
             f" currency, method, reference, detail, at, raw FROM payment_transactions WHERE session = '{PAID}' AND "
             "kind = 'capture'",
         ),

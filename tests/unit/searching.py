@@ -12,6 +12,7 @@ from actors.decision import Message
 from pipelines.events.catalog import KIND, Attribute, ProductChanged, ProductFacts, ProductRemoved, VariantFacts
 from pipelines.index_products import Change, ProductIndexer
 from pipelines.log.outbox import OutboxLog, outbox_table, put
+from pipelines.sql.revisions import metadata_of
 from serve.catalog.search.analysis import Analysis, Language
 from serve.catalog.search.embedded import EmbeddedSearch
 from serve.catalog.search.generations import Generations
@@ -73,7 +74,7 @@ class Outbox:
     """The catalogue's outbox, and what the catalogue would write into it."""
 
     def __init__(self, path: Path) -> None:
-        metadata = sa.MetaData()
+        metadata = metadata_of("catalog")
         self.table = outbox_table(metadata)
         self.engine = open_engine(f"sqlite:///{path}", metadata, 2)
         self.log = OutboxLog(self.engine, self.table, look_every=0.02)

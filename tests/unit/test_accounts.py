@@ -24,10 +24,10 @@ from serve.gateway.rate_limits import InProcessLimits
 from serve.gateway.tokens import Tokens
 from serve.users.accounts import RECENT, Accounts
 from serve.users.api import STRICT_LIMITS, router
-from serve.users.links import MAIL_EVERY
+from serve.users.links import MAIL_EVERY, new_link
 from serve.users.sessions import Sessions
 from serve.users.store import open_engine
-from serve.users.tables import identities, outbox, sessions, users
+from serve.users.tables import folded, identities, outbox, sessions, users
 from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE
 
@@ -181,6 +181,24 @@ async def test_a_link_is_not_good_for_guessing(http: httpx.AsyncClient, shop: Sh
     assert code(await http.post(url, json=guess, headers=key)) == (403, "wrong_credentials")
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (" Ada@Example.COM ", "ada@example.com"),
+        ("ada@faß.example", "ada@faß.example"),
+        ("Ada@FASS.example", "ada@fass.example"),
+        ("straße@example.com", "straße@example.com"),
+        ("ada@BÜCHER.example", "ada@bücher.example"),
+        ("Ada@xn--bcher-kva.example", "ada@bücher.example"),
+        ("ada@bu\u0308cher.example", "ada@bücher.example"),
+        ("no address, Ü", "no address, ü"),
+    ],
+)
+def test_an_address_is_one_in_every_spelling_and_never_anothers(typed: str, kept: str) -> None:
+    assert folded(typed) == kept
+    assert folded(kept) == kept
+
+
 async def test_another_confirmation_can_be_asked_for(http: httpx.AsyncClient, shop: Shop) -> None:
     ada = await logged_in(http)
     first = await shop.token()
@@ -192,6 +210,14 @@ async def test_another_confirmation_can_be_asked_for(http: httpx.AsyncClient, sh
     assert second != first
     assert (await http.post(f"/api/users/email-confirmations/{second}", json=KNOWN)).status_code == 204
     assert code(await http.post("/api/users/email-confirmations", headers=ada)) == (409, "already_confirmed")
+
+
+def test_a_links_token_cannot_be_guessed_nor_worked_out() -> None:
+    made = [new_link("ada", "reset_password", "ada@example.com", 1, 1000) for _ in range(3)]
+    assert {(len(link.id), len(link.secret)) for link in made} == {(32, 32)}
+    assert len({link.id for link in made}) == len({link.secret for link in made}) == 3
+    # Who knows all of a row but its secret has nothing.
+    assert msgspec.structs.replace(made[0], secret=made[1].secret).token != made[0].token
 
 
 async def test_links_expire(http: httpx.AsyncClient, shop: Shop) -> None:

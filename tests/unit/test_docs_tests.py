@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -20,6 +21,7 @@ TELLS = {"user": "users", "product": "catalog", "order": "orders", "stock": "ord
 ROW = re.compile(r"^\|(?!\s*-)(.+)\|$", re.MULTILINE)
 
 
+@cache
 def in_file(path: Path) -> set[str]:
     """Functions by name, methods as Class::name."""
     if not path.exists():

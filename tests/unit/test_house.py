@@ -13,7 +13,7 @@ import typer.main
 from serve.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("actors", "serve", "pipelines", "benchmarks", "tests")
+PACKAGES = ("actors", "serve", "pipelines", "benchmarks", "deploy", "tests")
 # Everything else in actors/ gets the clock, randomness and waiting through a port, so that a simulation can stand in.
 REAL_PORTS = (ROOT / "actors/runtime/clock.py", ROOT / "actors/runtime/on_ray")
 UNPREDICTABLE = {"time", "random", "uuid", "uuid_utils", "secrets", "datetime"}

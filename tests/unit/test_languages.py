@@ -97,6 +97,7 @@ def test_what_a_browser_asks_for(header: str | None, language: Language) -> None
 @pytest.mark.parametrize("kind", [kind for kind in RULES if "notice" in RULES[kind].channels])
 def test_every_notice_reads_in_both_languages(kind: Kind) -> None:
     facts = {"at": 0, "paid": 2999, "amount": 500, "carrier": "DHL {x}", "tracking": "T1", "reason": "deadline"}
+    facts["provider"] = "google"
     english, german = (texts.notice(kind, "0199-0b5a4c1e7f10", facts, "EUR", one) for one in get_args(Language))
     assert english.title != german.title
     assert english.text != german.text

@@ -99,7 +99,11 @@ async def test_a_password_is_set_and_a_weak_one_is_asked_for_again(
     await register(accounts)
     await accounts.ask_for_reset("ada@example.com")
     url = await mailed(engine)
-    assert 'type="password"' in (await browser.get(url)).text
+    shown = await browser.get(url)
+    assert 'type="password"' in shown.text
+    # Nothing on the page can keep a password from being pasted, or filled in by whatever keeps it.
+    assert "script" not in shown.text
+    assert shown.headers["content-security-policy"].startswith("default-src 'none'; style-src")
     weak = await browser.post(url, data={"password": "password"})
     assert (weak.status_code, 'role="alert"' in weak.text, 'type="password"' in weak.text) == (422, True, True)
     done = await browser.post(url, data={"password": "four dry umbrellas & more"})

@@ -140,6 +140,8 @@ async def test_preferences_count_from_now_on_but_not_for_what_is_required(world:
         "new_sign_in",
         "email_changed",
         "password_changed",
+        "sign_in_added",
+        "sign_in_removed",
     }
     wanted = {"order_shipped": {"notice": False}, "receipt": {"mail": False, "notice": False}}
     answer = await world.http.put("/api/notifications/preferences", json={"kinds": wanted}, headers=ADA)

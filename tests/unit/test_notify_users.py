@@ -128,6 +128,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         (users.PasswordResetRequested("r1", AT), "password_reset", False),
         (users.EmailChanged("r1", AT), "email_changed", True),
         (users.PasswordChanged(False, AT), "password_changed", True),
+        (users.IdentityLinked("google", AT), "sign_in_added", True),
+        (users.IdentityUnlinked("google", AT), "sign_in_removed", True),
         (users.UserLoggedIn("s1", False, "password", AT), "new_sign_in", True),
         (users.UserLoggedIn("s1", True, "password", AT), None, False),
         (users.UserRegistered("email", False, AT), None, False),
@@ -328,7 +330,7 @@ async def test_an_erased_person_gets_no_notice_whatever_comes_late(world: World)
 @pytest.mark.parametrize("template", get_args(UserTemplate))
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_template_renders_and_escapes(template: UserTemplate, language: str) -> None:
-    mail = UserMail("e1", template, "ada", "r1", {"at": AT})
+    mail = UserMail("e1", template, "ada", "r1", {"at": AT, "provider": "google"})
     to = Addressee("ada@example.com", "Ada <i>", language, url='https://x/"><b>', expires_at=AT)
     message = opened(compose(mail, to, "<m@x>", SENDER, AT))
     page = text_of(message, "html")

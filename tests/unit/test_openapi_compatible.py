@@ -24,7 +24,7 @@ async def test_nothing_that_was_released_breaks() -> None:
 
 async def test_every_operation_is_described_whole() -> None:
     document = await description()
-    ids = []
+    ids, bare = [], []
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             name = f"{method.upper()} {path}"
@@ -39,7 +39,57 @@ async def test_every_operation_is_described_whole() -> None:
                 if "example" in content:
                     schema = {**content["schema"], "components": document["components"]}
                     jsonschema.validate(content["example"], schema, jsonschema.Draft202012Validator)
+            for answer in operation["responses"].values():
+                for kind, media in answer.get("content", {}).items():
+                    if "example" in media:
+                        schema = {**media["schema"], "components": document["components"]}
+                        jsonschema.validate(media["example"], schema, jsonschema.Draft202012Validator)
+                    elif kind == "application/json" and operation["tags"][0] in ("users", "notifications"):
+                        bare.append(name)
     assert len(ids) == len(set(ids))
+    assert bare == ["GET /api/users/oauth/{provider}/callback"]  # of which there are two forms
+
+
+async def test_nobody_is_logged_in_by_a_mail_nor_asked_secret_questions() -> None:
+    document = await description()
+    ways = {
+        f"{method.upper()} {path}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if any("SessionBody" in json.dumps(answer) for answer in operation["responses"].values())
+    }
+    assert ways == {
+        "POST /api/users/sessions",
+        "POST /api/users/sessions/refresh",
+        "POST /api/users/oauth/exchange",
+        "GET /api/users/oauth/{provider}/callback",
+    }
+    fields = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", ())}
+    assert not [name for name in fields if "hint" in name or "question" in name]
+
+
+ILLUSTRATED = ("/api/catalog/", "/api/cart", "/api/orders", "/api/payments/")
+STAFF = tuple(f"/api/admin/{name}" for name in ("carts", "orders", "payments", "products", "stock"))
+
+
+async def test_answers_have_examples_that_fit() -> None:
+    document = await description()
+    schemas, bare = document["components"]["schemas"], []
+    for name, schema in schemas.items():
+        for example in schema.get("examples", ()):
+            whole = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+            jsonschema.validate(example, whole, jsonschema.Draft202012Validator)
+            # A whole one, so that no field is left to be guessed; those that only some callers get apart.
+            assert set(schema.get("required", ())) <= set(example) <= set(schema["properties"]), name
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {}).get("application/json")
+                if content is None or not status.startswith("2") or not path.startswith((*ILLUSTRATED, *STAFF)):
+                    continue
+                if "examples" not in schemas[content["schema"]["$ref"].rpartition("/")[2]]:
+                    bare.append(f"{method.upper()} {path} {status}")
+    assert bare == []
 
 
 LINE = {

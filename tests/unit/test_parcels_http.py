@@ -257,6 +257,21 @@ async def test_a_receipt_tells_the_tax_the_seller_and_the_card(bench: Bench) -> 
     text = await bench.get(path, bearer("user:ada", accept="text/plain"))
     assert "Paid (card (visa, ending in 4242))" in text.text
     assert problem(await bench.get(path, bearer("user:eve"))) == (404, "not_found")
+    german = bearer("user:ada", accept="text/html", accept_language="de-AT, en;q=0.5")
+    page = await bench.get(path, german)
+    assert (page.headers["content-language"], '<html lang="de">' in page.text) == ("de", True)
+    for shown in ("Geliefert an", "28,90\u00a0€", "Karte (visa, endet auf 4242)", "Summe", "Steuersatz"):
+        assert shown in page.text
+    text = await bench.get(path, {**german, "accept": "text/plain"})
+    assert f"Beleg für die Bestellung {order_id}\nAufgegeben am 2023" in text.text
+    assert "davon Steuer (20 %)" in text.text
+    assert "28,90\u00a0€" in text.text
+
+
+async def test_a_receipt_is_in_the_language_of_its_order(bench: Bench) -> None:
+    order_id = await paid(bench, {**CARD, "language": "de-DE"})
+    page = await bench.get(f"/api/orders/{order_id}/receipt.html", bearer("user:ada", accept_language="en"))
+    assert "Bestellung" in page.text
 
 
 @pytest.mark.parametrize(

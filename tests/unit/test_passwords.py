@@ -27,6 +27,15 @@ async def test_a_hash_verifies_only_its_password(passwords: Passwords) -> None:
     assert hashed != await passwords.hash("three wet umbrellas")
 
 
+async def test_every_character_counts(passwords: Passwords) -> None:
+    said = "  drei Schirme ☂️☂️ \t\x7f für Ödön  "
+    check_strength(said)
+    hashed = await passwords.hash(said)
+    assert await passwords.verify(said, hashed)
+    others = (said.strip(), said.replace("☂️", "☂"), said.replace("\t", " "), said.replace("Ö", "O"), said.lower())
+    assert [await passwords.verify(other, hashed) for other in others] == [False] * 5
+
+
 async def test_nobody_has_the_dummys_password(passwords: Passwords) -> None:
     assert not await passwords.verify("nobody has this password", None)
 
@@ -63,7 +72,8 @@ def test_the_list_is_that_of_the_commonest() -> None:
     "password",
     [
         "short pw1",
-        "x" * 257,
+        "7391846205z",
+        "three wet umbrellas" * 7,
         "password1234",
         "Password123!",
         "qwertyuiop",
@@ -80,6 +90,9 @@ def test_weak_passwords(password: str) -> None:
         check_strength(password, "byron@example.com", "Ada Byron")
 
 
-@pytest.mark.parametrize("password", ["three wet umbrellas", "Tr0ub4dor&3xyz", "byron wrote don juan", "7391846205"])
+@pytest.mark.parametrize(
+    "password",
+    ["three wet umbrellas", "Tr0ub4dor&3xyz", "byron wrote don juan", "739184620538", "three wet umbrellas" * 6],
+)
 def test_good_passwords(password: str) -> None:
     check_strength(password, "byron@example.com", "Ada Byron")

@@ -57,7 +57,7 @@ NOT_LIMITED = "keys are read without a limit: what any route may answer is descr
 NOT_WALKED = "not reached by this walk; shown by tests/unit/"
 MAILED = NOT_WALKED + "test_accounts.py::"
 SOCIAL = NOT_WALKED + "test_social_http.py::"
-UNUSABLE = "this shop has no provider; that one is not usable is only shown on the way back, by test_social_http"
+UNUSABLE = SOCIAL + "test_nobody_is_sent_to_a_provider_that_cannot_be_trusted"
 OAUTH, IDENTITIES = "/api/users/oauth", "/api/users/me/identities/{provider}"
 
 UNSEEN: dict[tuple[str, int], str] = {
@@ -72,6 +72,8 @@ UNSEEN: dict[tuple[str, int], str] = {
     ("GET /.well-known/jwks.json", 429): NOT_LIMITED,
     ("POST /api/users/email-confirmations", 409): MAILED + "test_another_confirmation_can_be_asked_for",
     ("POST /api/users/email-confirmations/{token}", 204): MAILED + "test_an_address_is_confirmed_by_the_mailed_link",
+    ("POST /api/users/email-confirmations/{token}", 403): MAILED
+    + "test_a_link_confirms_only_for_who_knows_the_account",
     ("POST /api/users/email-confirmations/{token}", 409): MAILED + "test_an_address_that_is_somebody_elses_is_not_had",
     ("POST /api/users/password-resets/{token}", 204): MAILED
     + "test_a_password_is_reset_once_by_the_mailed_link_and_all_sessions_end",

@@ -1,6 +1,7 @@
 """Sessions over HTTP: listing and ending them, how long they last, guessing, and who is told."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +253,26 @@ async def test_a_user_has_a_bounded_number_of_sessions(http: httpx.AsyncClient, 
     assert (await http.get("/api/users/me", headers=bearer(first))).status_code == 401
     listed = (await http.get("/api/users/sessions", headers=bearer(last))).json()["items"]
     assert len(listed) == MOST
+
+
+async def test_a_password_is_good_for_as_long_as_its_owner_likes(http: httpx.AsyncClient, shop: Shop) -> None:
+    shop.time.now += 10 * 365 * DAY
+    await log_in(http)
+
+
+async def test_a_token_in_an_address_opens_nothing(http: httpx.AsyncClient) -> None:
+    token = (await log_in(http))["access_token"]
+    for name in ("access_token", "token", "authorization", "access", "bearer"):
+        assert (await http.get("/api/users/me", params={name: token})).status_code == 401
+
+
+async def test_tokens_of_sessions_cannot_be_guessed(http: httpx.AsyncClient) -> None:
+    tokens = [(await log_in(http))["refresh_token"] for _ in range(3)]
+    assert all(re.fullmatch("[0-9a-f]{32}\\.0\\.[0-9a-f]{64}", token) for token in tokens)
+    assert len({token.partition(".")[0] for token in tokens}) == 3
+    session, _, mac = tokens[0].split(".")
+    other = await http.post("/api/users/sessions/refresh", json={"refresh_token": f"{session}.1.{mac}"})
+    assert other.status_code == 401
 
 
 async def test_headers_that_claim_an_identity_are_stripped(http: httpx.AsyncClient, shop: Shop) -> None:

@@ -224,6 +224,14 @@ async def test_linking_listing_and_unlinking(shop: Shop, http: httpx.AsyncClient
     assert code_of(await http.delete("/api/users/me/identities/google", headers=bearer(session))) == (404, "not_found")
     changes = [event.fields for event in await shop.told() if isinstance(event, events.UserProfileChanged)]
     assert changes == [("identities",)] * 4
+    means = [event for event in await shop.told() if isinstance(event, events.IdentityLinked | events.IdentityUnlinked)]
+    now = shop.time.now
+    assert means == [
+        events.IdentityLinked("google", now - 1),
+        events.IdentityLinked("github", now),
+        events.IdentityUnlinked("google", now),
+        events.IdentityUnlinked("github", now),
+    ]
     assert code_of(await log_in(shop, http)) == (409, "account_exists")
 
 
@@ -356,6 +364,17 @@ async def test_what_cannot_be_trusted_is_refused(
     back = shop.provider.consent(await go(http))
     shop.provider.faults[what] = fault
     assert code_of(await come_back(http, "google", back)) == (502, "provider_unusable")
+
+
+async def test_nobody_is_sent_to_a_provider_that_cannot_be_trusted(shop: Shop, http: httpx.AsyncClient) -> None:
+    await http.post("/api/users", json=ADA)
+    session = (await http.post("/api/users/sessions", json=LOG_IN)).json()
+    shop.provider.faults["discovery"] = with_(issuer="https://evil.example")
+    log_in_there = await http.get("/api/users/oauth/google")
+    link_it = await http.post("/api/users/me/identities/google", headers=bearer(session))
+    for answer in (log_in_there, link_it):
+        assert code_of(answer) == (502, "provider_unusable")
+        assert "set-cookie" not in answer.headers
 
 
 async def test_user_info_of_somebody_else_is_refused(shop: Shop, http: httpx.AsyncClient) -> None:

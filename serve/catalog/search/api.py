@@ -1,11 +1,11 @@
 """The routes of search. Both are lean: somebody types, and each letter asks."""
 
 import math
-from typing import Any
 from urllib.parse import parse_qsl
 
 from serve.catalog.search.analysis import key, value
 from serve.catalog.search.base import Asked, BadCursor, ProductSearch, Range, SearchRebuilding, Wanted
+from serve.catalog.search.examples import EXAMPLES
 from serve.catalog.search.schemas import SearchPage, SearchQuery, Suggestions, SuggestionsQuery, page, suggestions
 from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.problems import Problem, declare, invalid
@@ -16,67 +16,11 @@ SEARCH_REBUILDING = declare("search_rebuilding", 503, "The search index is being
 ATTRIBUTE = "attr."
 MOST_ATTRIBUTES = 20
 MOST_VALUES = 50
-_NO_FACETS: dict[str, Any] = {
-    "categories": [
-        {
-            "path": "kitchen",
-            "name": "Kitchen",
-            "count": 1,
-            "selected": False,
-            "children": [{"path": "kitchen/mugs", "name": "Mugs", "count": 1, "selected": False, "children": []}],
-        }
-    ],
-    "prices": [{"low": 1000, "high": 2000, "count": 1}],
-    "availability": {"available": 1, "unavailable": 0},
-    "attributes": [
-        {
-            "name": "material",
-            "label": "Material",
-            "type": "text",
-            "count": 1,
-            "values": [{"value": "stoneware", "label": "Stoneware", "count": 1, "selected": False}],
-            "low": None,
-            "high": None,
-        }
-    ],
-}
-_PAGE_EXAMPLE = {
-    "items": [
-        {
-            "sku": "KIT-MUG-MOSS",
-            "slug": "moss-stoneware-mug",
-            "name": "Moss stoneware mug",
-            "category": "kitchen/mugs",
-            "price": 1450,
-            "price_max": 1450,
-            "currency": "GBP",
-            "image": "/api/catalog/images/kit-mug-moss.svg",
-            "available": True,
-            "highlights": {"name": "<mark>Moss</mark> stoneware mug", "description": "Thrown in a small pottery …"},
-        }
-    ],
-    "total": 1,
-    "matched": "all_words",
-    "facets": _NO_FACETS,
-    "next": None,
-}
-_SUGGESTIONS_EXAMPLE = {
-    "items": [
-        {"kind": "words", "text": "moss stoneware", "target": None, "image": None},
-        {"kind": "category", "text": "Mugs", "target": "kitchen/mugs", "image": None},
-        {
-            "kind": "product",
-            "text": "Moss stoneware mug",
-            "target": "moss-stoneware-mug",
-            "image": "/api/catalog/images/kit-mug-moss.svg",
-        },
-    ]
-}
 
 
 def search_routes(search: ProductSearch, currency: str) -> Routes:
     """`currency`: the shop's."""
-    routes = Routes(tag="catalog")
+    routes = Routes(tag="catalog", examples=EXAMPLES)
 
     @routes.get(
         "/api/catalog/search",
@@ -89,7 +33,6 @@ def search_routes(search: ProductSearch, currency: str) -> Routes:
         ),
         query=SearchQuery,
         answers={200: SearchPage},
-        answer_examples={200: _PAGE_EXAMPLE},
         problems=(BAD_CURSOR, SEARCH_REBUILDING),
     )
     async def find(request: Request) -> Response:
@@ -107,7 +50,6 @@ def search_routes(search: ProductSearch, currency: str) -> Routes:
         description="Longer queries, categories and products; `target` is a category's path or a product's slug.",
         query=SuggestionsQuery,
         answers={200: Suggestions},
-        answer_examples={200: _SUGGESTIONS_EXAMPLE},
         problems=(SEARCH_REBUILDING,),
     )
     async def suggest(request: Request) -> Response:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serve.users.schemas import DeviceToken
+from serve.users.schemas import DeviceToken, example
 
 
 class ProviderBody(BaseModel):
@@ -14,6 +14,10 @@ class ProviderBody(BaseModel):
 
 
 class ProviderList(BaseModel):
+    model_config = example(
+        {"items": [{"name": "google", "label": "Google", "url": "/api/users/oauth/google"}], "next": None}
+    )
+
     items: list[ProviderBody]
     next: str | None = None
 
@@ -24,11 +28,15 @@ class IdentityBody(BaseModel):
 
 
 class IdentityList(BaseModel):
+    model_config = example({"items": [{"provider": "google", "linked_at": 1_764_000_000_000}], "next": None})
+
     items: list[IdentityBody]
     next: str | None = None
 
 
 class Redirection(BaseModel):
+    model_config = example({"url": "https://accounts.google.com/o/oauth2/v2/auth?client_id=shop&state=6f1c8a0be6f9"})
+
     url: str = Field(
         description="Send the browser there.", examples=["https://accounts.google.com/o/oauth2/v2/auth?..."]
     )

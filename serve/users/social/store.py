@@ -5,7 +5,15 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from pipelines.events.users import KIND, EmailConfirmationRequested, Event, UserProfileChanged, UserRegistered
+from pipelines.events.users import (
+    KIND,
+    EmailConfirmationRequested,
+    Event,
+    IdentityLinked,
+    IdentityUnlinked,
+    UserProfileChanged,
+    UserRegistered,
+)
 from pipelines.log.outbox import put
 from pipelines.sql.retrying import transaction
 from serve.users import links
@@ -80,7 +88,8 @@ class IdentitiesStore:
             here = sa.and_(identities.c.user_id == user_id, identities.c.provider == provider)
             if owner is not None or connection.execute(sa.select(identities.c.subject).where(here)).first():
                 raise IdentityTaken
-            tell(connection, user_id, UserProfileChanged(("identities",), now), at=now)
+            changed = (UserProfileChanged(("identities",), now), IdentityLinked(provider, now))
+            tell(connection, user_id, *changed, at=now)
             _insert(connection, provider, subject, user_id, now)
 
     @transaction(again=False)
@@ -96,7 +105,8 @@ class IdentitiesStore:
             if len(linked) == 1 and not password:
                 raise LastWayIn
             connection.execute(identities.delete().where(mine, identities.c.provider == provider))
-            tell(connection, user_id, UserProfileChanged(("identities",), now), at=now)
+            changed = (UserProfileChanged(("identities",), now), IdentityUnlinked(provider, now))
+            tell(connection, user_id, *changed, at=now)
         return True
 
     @transaction(again=False)
