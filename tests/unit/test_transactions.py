@@ -14,7 +14,8 @@ from actors import payment
 from pipelines.keep_transactions import Session, Transaction, followed, keep_transactions
 from pipelines.log.base import Happened
 from serve.gateway.front import Front
-from serve.payments.admin_api import admin_payment_routes, csv_of
+from serve.payments.admin_api import admin_payment_routes
+from serve.payments.listing import csv_of
 from serve.payments.transactions import Place, TransactionStore
 from tests.unit.callers import PlainTokens, bearer
 from tests.unit.flow_world import MemoryLog
