@@ -13,7 +13,7 @@ def upgrade() -> None:
     op.create_table(
         "payment_transactions",
         sa.Column("event_id", sa.String(length=255), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("session", sa.String(length=128), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
@@ -27,9 +27,10 @@ def upgrade() -> None:
         sa.Column("raw", sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"), nullable=False),
         sa.PrimaryKeyConstraint("event_id"),
     )
-    op.create_index("transactions_by_place", "payment_transactions", ["position", "number"], unique=False)
-    op.create_index("transactions_by_session", "payment_transactions", ["session", "position", "number"], unique=False)
-    op.create_index("transactions_by_time", "payment_transactions", ["at", "position", "number"], unique=False)
+    op.create_index("transactions_by_session", "payment_transactions", ["session", "version", "number"], unique=False)
+    op.create_index(
+        "transactions_by_time", "payment_transactions", ["at", "session", "version", "number"], unique=False
+    )
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(length=128), nullable=False),
