@@ -15,9 +15,8 @@ from actors.runtime.ports import Entities
 from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
-from serve.catalog.search.analysis import Analysis
-from serve.catalog.search.embedded import EmbeddedSearch
-from serve.catalog.search.synonyms import Synonyms
+from serve.catalog.search.base import ProductSearch
+from serve.catalog.search.choosing import search_of
 from serve.catalog.service import Catalog
 from serve.changes.api import change_routes
 from serve.changes.recording import Recording
@@ -126,9 +125,8 @@ class Shop:
         return Catalog(self.settings.database_url("catalog"), currency=self.settings.currency)
 
     @cached_property
-    def search(self) -> EmbeddedSearch:
-        analysis = Analysis(self.settings.language)
-        return EmbeddedSearch(self.settings.search_dir, analysis, Synonyms(self.settings.search_synonyms, analysis))
+    def search(self) -> ProductSearch:
+        return search_of(self.settings)
 
     @cached_property
     def prices(self) -> Prices:
