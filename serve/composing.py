@@ -30,6 +30,7 @@ from serve.gateway.lean import Routes
 from serve.gateway.limiting import Limits
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
+from serve.gateway.shared_limits import RedisLimits
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
@@ -41,11 +42,13 @@ from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.transactions import TransactionStore
 from serve.processes import is_closing
+from serve.redis_server import RedisServer
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.accounts import Accounts
 from serve.users.ended_sessions import PolledEndedSessions
 from serve.users.sessions import Lifetimes, Sessions
+from serve.users.shared_ended_sessions import SharedEndedSessions
 from serve.users.social.api import PREFIX
 from serve.users.social.configuring import parse
 from serve.users.social.providers import provider_of
@@ -75,7 +78,12 @@ class Shop:
         self.gateway = gateway or no_gateway()
         self.users_engine = open_engine(settings.database("users"))
         self.keys = keys_of(settings, self.users_engine)
-        self.ended = PolledEndedSessions(self.users_engine)
+        self.redis = None if settings.redis_url is None else RedisServer(settings.redis_url.get_secret_value())
+        self.ended = (
+            PolledEndedSessions(self.users_engine)
+            if self.redis is None
+            else SharedEndedSessions(self.users_engine, self.redis)
+        )
         self.tokens = Tokens(
             self.keys,
             access_seconds=settings.access_token_seconds,
@@ -83,7 +91,7 @@ class Shop:
             ended=self.ended,
         )
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
-        self.limiter = InProcessLimits()
+        self.limiter = InProcessLimits() if self.redis is None else RedisLimits(self.redis)
         self.accounts = Accounts(
             self.users_engine,
             self._passwords,
@@ -170,6 +178,8 @@ class Shop:
 
     async def close(self) -> None:
         await self.ended.stop()
+        if self.redis is not None:
+            await self.redis.close()
         await self.gateway.close()
         for made in ("search", "prices", "notices", "transactions", "orders_store", "catalog", "changes"):
             if made in vars(self):
