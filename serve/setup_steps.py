@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from aiokafka.errors import KafkaError
+from elasticsearch import ApiError, TransportError
 from sqlalchemy.exc import OperationalError
 
 from actors.journal.base import JournalUnavailable
 from pipelines.log.topics import TopicsFailed, make_topics
+from serve.catalog.search.choosing import set_up_search
 from serve.event_logs import cluster_of
 from serve.journals import cart_journal, sql_journal
 from serve.setting_up import SetupFailed, Tell, make_database, set_up_databases
@@ -69,5 +71,22 @@ def set_up_topics(settings: Settings, tell: Tell) -> None:
     tell("all topics are there")
 
 
-STEPS = [Step("Databases", set_up_databases), Step("Journals", set_up_journals), Step("Events", set_up_topics)]
+def set_up_index(settings: Settings, tell: Tell) -> None:
+    """What Elasticsearch must know before anything is written to it."""
+    if settings.elasticsearch_url is None:
+        tell("embedded: nothing to do")
+        return
+    try:
+        asyncio.run(set_up_search(settings))
+    except (ApiError, TransportError) as error:
+        raise SetupFailed(f"Elasticsearch cannot be set up: {type(error).__name__}") from None
+    tell("templates and aliases are there")
+
+
+STEPS = [
+    Step("Databases", set_up_databases),
+    Step("Journals", set_up_journals),
+    Step("Events", set_up_topics),
+    Step("Search", set_up_index),
+]
 """What `troupe setup` does, in this order."""
