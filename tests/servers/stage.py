@@ -9,13 +9,13 @@ import pytest
 import redis
 import sqlalchemy as sa
 
-from actors.journal.mongo import MongoJournal
 from deploy.servers import Servers
 from deploy.servers.server import HOST, Service, free_port
 from pipelines.log.topics import make_topics
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import stamp
 from serve.event_logs import cluster_of
+from serve.journals import cart_journal, sql_journal
 from serve.settings import Settings
 from tests.databases import METADATA
 from tests.running import RunningShop
@@ -90,7 +90,7 @@ class Guarded:
 def on_stage(**variables: str) -> Iterator[Stage]:
     """The shop runs when it begins; all is gone when it ends."""
     with Guarded() as guarded:
-        shop = RunningShop(**SETTINGS, **guarded.settings, **variables)
+        shop = RunningShop(demo=False, services=(), **SETTINGS, **guarded.settings, **variables)
         set_up(shop.settings)
         with shop:
             yield Stage(guarded.servers, guarded.proxies, shop)
@@ -108,14 +108,16 @@ def _topics(settings: Settings) -> None:
         asyncio.run(made)
 
 
-def _carts(settings: Settings) -> None:
-    async def make(url: str) -> None:
-        journal = MongoJournal(url)
-        await journal.setup()
-        await journal.close()
+def _journals(settings: Settings) -> None:
+    async def make() -> None:
+        for journal in (sql_journal(settings), cart_journal(settings)):
+            if journal is not None:
+                await journal.setup()
+                await journal.close()
 
-    if settings.mongo_url is not None:
-        asyncio.run(make(settings.mongo_url.get_secret_value()))
+    if settings.mysql_url is not None:
+        _database(sa.make_url(settings.database_url("journal")))
+    asyncio.run(make())
 
 
 def _tables(settings: Settings) -> None:
@@ -123,17 +125,21 @@ def _tables(settings: Settings) -> None:
         return
     for name, metadata in METADATA.items():
         url = sa.make_url(settings.database_url(name))
-        root = sa.create_engine(url.set(database=""))
-        with root.begin() as connection:
-            connection.exec_driver_sql(
-                f"CREATE DATABASE IF NOT EXISTS {url.database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-            )
-        root.dispose()
+        _database(url)
         engine = open_mysql(url.render_as_string(hide_password=False), 1)
         with engine.begin() as connection:
             metadata.create_all(connection)
             stamp(connection, metadata.info["revision"])
         engine.dispose()
+
+
+def _database(url: sa.URL) -> None:
+    root = sa.create_engine(url.set(database=""))
+    with root.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE DATABASE IF NOT EXISTS {url.database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        )
+    root.dispose()
 
 
 def empty_redis(settings: Settings) -> None:
@@ -143,4 +149,4 @@ def empty_redis(settings: Settings) -> None:
         client.flushall()
 
 
-PREPARE: tuple[Callable[[Settings], None], ...] = (_topics, _carts, _tables)
+PREPARE: tuple[Callable[[Settings], None], ...] = (_topics, _journals, _tables)

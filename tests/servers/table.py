@@ -22,7 +22,7 @@ VARIABLE = "TROUPE_TEST_FAULTS"
 
 HEAD = """# Faults
 
-What shoppers saw while a server failed under them. Eight of them bought without a pause, two filled carts and one looked
+What shoppers saw while a server failed under them. Eight bought all the time, two filled carts and one looked
 around; each server had a proxy in front of it (toxiproxy). `make faults` runs it all and writes this page; a run that
 was broken off goes on where it was. Every row ended with a clean `troupe audit`: nothing lost, nothing done twice,
 nothing left hanging.

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.crowds import until
 from tests.servers import table
 from tests.servers.faults import FAULTS, Fault
 from tests.servers.load import FINE, Load, Seen, answers, goods, longest
@@ -48,13 +49,13 @@ def _marked(fault: Fault) -> Any:
 
 
 @pytest.mark.parametrize("fault", [_marked(one) for one in FAULTS if one.server in ("", *SERVERS)])
-async def test_nothing_is_lost_or_done_twice(fault: Fault, request: pytest.FixtureRequest, say: Say) -> None:
+def test_nothing_is_lost_or_done_twice(fault: Fault, request: pytest.FixtureRequest, say: Say) -> None:
     rows = table.place()
     if rows is not None and table.has(fault.name, rows):
         pytest.skip("the file has its row")
     stage, products = request.getfixturevalue("stage"), request.getfixturevalue("products")
     stage.need(fault.server)
-    row, wrong = await _row(stage, products, fault)
+    row, wrong = asyncio.run(_row(stage, products, fault))
     say(f"{fault.name}: {row['answers']}, longest {row['longest']}; {row['normal_after']} s; {row['settled_after']} s")
     if rows is not None:
         table.add(table.here() | row | {"failed": wrong}, rows)
@@ -64,9 +65,7 @@ async def test_nothing_is_lost_or_done_twice(fault: Fault, request: pytest.Fixtu
 async def _row(stage: Stage, products: list[str], fault: Fault) -> tuple[dict[str, Any], list[str]]:
     async with Load(stage.shop, products) as load:
         load.start()
-        async with asyncio.timeout(60):
-            while len(load.seen) < BEFORE:
-                await asyncio.sleep(0.1)
+        await until(lambda: len(load.seen) >= BEFORE)
         began = time.monotonic()
         hurt = fault.hurt(stage)
         await asyncio.to_thread(hurt.__enter__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from serve.audit.report import lines_of
-from tests.api.shopping import Json, Money, Staff, bearer, body, money
+from tests.api.shopping import Json, Money, Staff, body, money
 from tests.crowds import looked
 from tests.running import RunningShop
 from tests.servers.load import PLENTY, Bought, Load
