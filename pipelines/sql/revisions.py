@@ -54,10 +54,15 @@ def prepare(engine: sa.Engine, metadata: sa.MetaData, catch_up: Callable[[sa.Con
             found = _made(connection, metadata, catch_up)
     if found == wanted:
         return
+    raise SchemaBehind(behind(name, found, wanted))
+
+
+def behind(name: str, found: str | None, wanted: str) -> str:
+    """A sentence for people."""
     if found is not None and found > wanted:
-        raise SchemaBehind(f"The database {name} is of a newer shop (revision {found}, this one knows {wanted}).")
+        return f"The database {name} is of a newer shop (revision {found}, this one knows {wanted})."
     told = "has no tables of this shop" if found is None else f"is at revision {found}, and this shop needs {wanted}"
-    raise SchemaBehind(f"The database {name} {told}. Run `troupe setup`.")
+    return f"The database {name} {told}. Run `troupe setup`."
 
 
 def _made(

@@ -26,7 +26,7 @@ def search() -> None:
 def rebuild(data: Data = None) -> None:
     """Build the index anew from the catalogue's events. The old one answers until the new one is complete."""
     settings = read_settings(data=data)
-    if not settings.database("catalog").exists():
+    if settings.mysql_url is None and not settings.database("catalog").exists():
         complaints.print(f"There is no shop in {settings.data_dir}: {settings.database('catalog').name} is missing.")
         raise typer.Exit(2)
     generations.ask_for_rebuild(settings.search_dir)
