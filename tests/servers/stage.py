@@ -1,32 +1,25 @@
 """A whole shop on real servers of its own, each with a proxy in front of it, so that all of them may be hurt."""
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Self
 
 import pytest
 import redis
-import sqlalchemy as sa
 
 from deploy.servers import Servers
+from deploy.servers.environment import for_a_shop
 from deploy.servers.server import HOST, Service, free_port
-from pipelines.log.topics import make_topics
-from pipelines.sql.mysql import open_mysql
-from pipelines.sql.revisions import stamp
-from serve.event_logs import cluster_of
-from serve.journals import cart_journal, sql_journal
 from serve.settings import Settings
-from tests.databases import METADATA
+from serve.setup_steps import set_up
 from tests.running import RunningShop
 from tests.servers.proxies import Proxies
 
 PARTITIONS = 3
 SERVERS = ("mongo", "kafka", "mysql")
-"""What the shop is run on; each has its setting in `deploy.servers`, and what must be made on it in `PREPARE`."""
+"""What the shop is run on; each has its setting in `deploy.servers`."""
 SETTINGS = {
     "TROUPE_KAFKA_PARTITIONS": str(PARTITIONS),
-    "TROUPE_KAFKA_REPLICATION": "1",
     # Limited, so that who counts is asked, but never refused.
     "TROUPE_RATE_PER_MINUTE": "1000000",
     "TROUPE_RATE_BURST": "100000",
@@ -36,13 +29,22 @@ SETTINGS = {
 
 class Stage(NamedTuple):
     servers: Servers
-    proxies: Proxies
+    proxies: Proxies | None
     shop: RunningShop
+    always: Mapping[str, str]
 
     def need(self, server: str) -> None:
-        """Skips the test where this machine has no such server, or the shop does not use it yet."""
+        """Skips the test where this machine has no such server."""
         if server in self.servers.missing:
             pytest.skip(f"{server} cannot be run here: {self.servers.missing[server]}")
+
+    def run_with(self, settings: Mapping[str, str]) -> None:
+        """Sees to it that the shop runs with these, besides those that it always has."""
+        wanted = {**self.always, **settings}
+        if self.shop.variables != wanted:
+            self.shop.stop()
+            self.shop.variables = wanted
+            self.shop.start()
 
     def names(self, server: str) -> str:
         """What the server is called among `servers`: mysql may be MariaDB."""
@@ -50,7 +52,7 @@ class Stage(NamedTuple):
 
 
 class Guarded:
-    """The servers and their proxies: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies."""
+    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies."""
 
     def __init__(self, names: tuple[str, ...] = SERVERS) -> None:
         self._ports = {name: free_port() for name in names}
@@ -79,67 +81,38 @@ class Guarded:
         place = f"{HOST}:{self._ports[name]}"
         self.proxies.add(name, place, server.address)
         # A client of a replica set would ask it where its members are, and go there.
-        behind = {
+        return {
             key: value.replace(server.address, place).replace("replicaSet=rs0", "directConnection=true")
             for key, value in service.settings().items()
         }
-        return {key: value for key, value in behind.items() if key != "TROUPE_KAFKA_REPLICATION"}
 
 
 @contextmanager
-def on_stage(**variables: str) -> Iterator[Stage]:
+def on_stage() -> Iterator[Stage]:
     """The shop runs when it begins; all is gone when it ends."""
-    with Guarded() as guarded:
-        shop = RunningShop(demo=False, services=(), **SETTINGS, **guarded.settings, **variables)
-        set_up(shop.settings)
+    with Guarded() as guarded, _shop_on(guarded.settings) as shop:
+        yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_clusters() -> Iterator[Stage]:
+    """As `on_stage`, with three members each of what is made of several, and nothing in front of them."""
+    with (
+        Servers(SERVERS, brokers=3, mongo_nodes=3) as servers,
+        _shop_on(for_a_shop(servers.running)) as shop,
+    ):
+        yield Stage(servers, None, shop, dict(shop.variables))
+
+
+@contextmanager
+def _shop_on(settings: Mapping[str, str]) -> Iterator[RunningShop]:
+    shop = RunningShop(demo=False, services=(), **{**SETTINGS, **settings})
+    try:
+        set_up(shop.settings, lambda _: None)
         with shop:
-            yield Stage(guarded.servers, guarded.proxies, shop)
-
-
-def set_up(settings: Settings) -> None:
-    """What the servers must have before a shop runs on them."""
-    for prepare in PREPARE:
-        prepare(settings)
-
-
-def _topics(settings: Settings) -> None:
-    if settings.kafka_servers:
-        made = make_topics(cluster_of(settings), settings.kafka_partitions, settings.kafka_replication, lambda _: None)
-        asyncio.run(made)
-
-
-def _journals(settings: Settings) -> None:
-    async def make() -> None:
-        for journal in (sql_journal(settings), cart_journal(settings)):
-            if journal is not None:
-                await journal.setup()
-                await journal.close()
-
-    if settings.mysql_url is not None:
-        _database(sa.make_url(settings.database_url("journal")))
-    asyncio.run(make())
-
-
-def _tables(settings: Settings) -> None:
-    if settings.mysql_url is None:
-        return
-    for name, metadata in METADATA.items():
-        url = sa.make_url(settings.database_url(name))
-        _database(url)
-        engine = open_mysql(url.render_as_string(hide_password=False), 1)
-        with engine.begin() as connection:
-            metadata.create_all(connection)
-            stamp(connection, metadata.info["revision"])
-        engine.dispose()
-
-
-def _database(url: sa.URL) -> None:
-    root = sa.create_engine(url.set(database=""))
-    with root.begin() as connection:
-        connection.exec_driver_sql(
-            f"CREATE DATABASE IF NOT EXISTS {url.database} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-        )
-    root.dispose()
+            yield shop
+    finally:
+        shop.remove()
 
 
 def empty_redis(settings: Settings) -> None:
@@ -147,6 +120,3 @@ def empty_redis(settings: Settings) -> None:
     assert settings.redis_url is not None
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
         client.flushall()
-
-
-PREPARE: tuple[Callable[[Settings], None], ...] = (_topics, _journals, _tables)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Set
 from typing import NamedTuple
 
 from serve.audit.report import lines_of
@@ -33,16 +33,16 @@ class Ended(NamedTuple):
     order: Json
 
 
-async def judge(shop: RunningShop, load: Load, goods: list[str], ends: Callable[[Json], bool] | None = None) -> Verdict:
+async def judge(shop: RunningShop, load: Load, goods: list[str], ends: Set[str]) -> Verdict:
     """After the load has stopped; waits until all has ended, two minutes at most.
 
-    `ends`: which ends of an order are right; by default it must be confirmed.
+    `ends`: what may become of an order.
     """
     began = time.monotonic()
     verdict = Verdict([], [], [], 0.0)
     ended = await _ended(load, verdict, began + SETTLE_SECONDS)
     for one in ended:
-        _check_order(shop, one, verdict, ends or (lambda order: order["status"] == "confirmed"))
+        _check_order(shop, one, verdict, ends)
     for token, wanted in load.carts.items():
         cart = body(await load.ask("GET", "/api/cart", token))
         found = Counter({line["sku"]: line["quantity"] for line in cart["lines"]})
@@ -76,9 +76,9 @@ async def _ended(load: Load, verdict: Verdict, until: float) -> list[Ended]:
     return [one for one in await asyncio.gather(*map(find, load.bought)) if one is not None]
 
 
-def _check_order(shop: RunningShop, one: Ended, verdict: Verdict, ends: Callable[[Json], bool]) -> None:
+def _check_order(shop: RunningShop, one: Ended, verdict: Verdict, ends: Set[str]) -> None:
     order, told = one.order, one.bought.answer.json()
-    if not ends(order):
+    if order["status"] not in ends:
         verdict.lost.append(f"order {order['id']} ended as {order['status']}")
     if told["status"] not in NOT_YET and told["status"] != order["status"]:
         verdict.lost.append(f"order {order['id']} was {told['status']} and is {order['status']}")
