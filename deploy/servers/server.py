@@ -149,6 +149,8 @@ class Choices:
     ports: Mapping[str, int] = field(default_factory=dict)
     brokers: int = 1
     mongo_nodes: int = 1
+    advertised: str = ""
+    """Where clients are to look for a single Kafka broker: a proxy in front of it."""
 
 
 class Service(ABC):
