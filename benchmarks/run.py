@@ -190,7 +190,7 @@ def _write(results: Results, folder: Path, console: Console) -> None:
 
 
 def main(
-    target: Annotated[list[str], typer.Option(help=f"Once or more: {_NAMES}.")] = list(TARGETS),
+    target: Annotated[list[str], typer.Option(help=f"Once or more: {_NAMES}.")] = list(TARGETS),  # noqa: B006
     scenario: Annotated[list[str], typer.Option(help=f"Once or more: {', '.join(STEPS)}.")] = list(STEPS),  # noqa: B006
     clients: Annotated[str, typer.Option(help="Numbers of clients, with commas.")] = "1,16,64,256",
     rounds: Annotated[int, typer.Option(min=1)] = 3,

@@ -1,4 +1,4 @@
-"""Makes the servers ready for a shop: its databases and their tables, and whatever else stands in `STEPS`.
+"""Makes the services' databases and their tables, and takes them to the newest revision.
 
 Everything can be done again, and by several at once.
 """
@@ -6,7 +6,6 @@ Everything can be done again, and by several at once.
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -26,20 +25,6 @@ class SetupFailed(Exception):
     """A text for people."""
 
 
-class Step(NamedTuple):
-    """`does` raises SetupFailed; it may be done again."""
-
-    name: str
-    does: Callable[[Settings, Tell], None]
-
-
-def set_up(settings: Settings, tell: Tell) -> None:
-    """All steps, one after the other. Raises SetupFailed."""
-    for step in STEPS:
-        tell(f"{step.name}:")
-        step.does(settings, lambda told: tell(f"  {told}"))
-
-
 def set_up_databases(settings: Settings, tell: Tell) -> None:
     """Makes the databases that are missing, and takes all to the newest revision of their tables."""
     if settings.mysql_url is None:
@@ -56,10 +41,6 @@ def set_up_databases(settings: Settings, tell: Tell) -> None:
             raise SetupFailed(str(error)) from None
         except OperationalError as error:
             raise SetupFailed(f"The database {_named(name, url)} cannot be set up: {error.orig}") from None
-
-
-STEPS: list[Step] = [Step("Databases", set_up_databases)]
-"""What `troupe setup` does, in this order."""
 
 
 def set_up_before_start(settings: Settings, tell: Tell) -> None:

@@ -17,8 +17,8 @@ from serve.changes import store as changes
 from serve.notifications import tables as notifications
 from serve.orders import tables as orders
 from serve.payments import transactions
-from serve.setting_up import make_database, set_up_databases
-from serve.settings import Settings
+from serve.settings import load
+from serve.setup_steps import set_up
 from serve.users import account_tables  # noqa: F401  # tables of theirs are made too
 from serve.users import tables as users
 from tests.servers import address
@@ -119,19 +119,13 @@ class Servers:
 
 @contextmanager
 def shop_on(kind: str) -> Iterator[str]:
-    """The `mysql_url` of a shop that `troupe setup` has made the databases of, and an empty one for its journal."""
+    """The `mysql_url` of a shop of which `troupe setup` has made everything."""
     server = Server(sa.make_url(address(kind.upper())))
     url = server.url.set(database=f"test_{secrets.token_hex(6)}")
     shown = url.render_as_string(hide_password=False)
-    settings = Settings.model_validate({"mysql_url": shown})
     try:
-        make_database(sa.make_url(settings.database_url("journal")), _nobody)
-        set_up_databases(settings, _nobody)
+        set_up(load(mysql_url=shown), lambda _: None)
         yield shown
     finally:
         for name in ("journal", *METADATA):
             server.say(f"DROP DATABASE IF EXISTS {url.database}_{name}")
-
-
-def _nobody(_: str) -> None:
-    """Listens."""

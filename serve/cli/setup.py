@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from serve import setting_up
+from serve import setting_up, setup_steps
 from serve.cli.running import read_settings
 
 console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -19,7 +19,7 @@ Data = Annotated[Path | None, typer.Option(help="The shop's data folder, if not 
 def setup(data: Data = None) -> None:
     """Make the databases and their tables, or bring them up to date. It can be run again at any time."""
     try:
-        setting_up.set_up(read_settings(data=data), console.print)
+        setup_steps.set_up(read_settings(data=data), console.print)
     except setting_up.SetupFailed as failed:
         complaints.print(str(failed))
         raise typer.Exit(1) from None

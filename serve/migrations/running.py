@@ -36,7 +36,7 @@ DATABASES = {
     "users": Database(users.metadata, users.add_columns),
     "catalog": Database(catalog.metadata, catalog_migrating.add_columns),
     "orders": Database(orders.metadata, orders.bring_up_to_date),
-    "payments": Database(transactions.metadata),
+    "payments": Database(transactions.metadata, transactions.bring_up_to_date),
     "notifications": Database(notifications.METADATA),
     "audit": Database(changes.METADATA),
     "flows": Database(progress.METADATA, progress.bring_up_to_date),

@@ -1,13 +1,10 @@
 """A whole shop in one process on MySQL or MariaDB alone, by its settings: whatever can be asked of it is asked."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from serve.journals import sql_journal
-from serve.settings import Settings
 from tests.api.shopping import Buyer, Staff, body
 from tests.databases import shop_on
 from tests.unit.everything import ask_for_everything
@@ -20,16 +17,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 @pytest.fixture(params=["mysql", "mariadb"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WholeShop]:
-    with shop_on(request.param) as url:
-        asyncio.run(_set_up(Settings.model_validate({"mysql_url": url})))
-        with whole_shop(tmp_path, mysql_url=url, rate_limits=False) as running:
-            yield running
-
-
-async def _set_up(settings: Settings) -> None:
-    journal = sql_journal(settings)
-    await journal.setup()
-    await journal.close()
+    with shop_on(request.param) as url, whole_shop(tmp_path, mysql_url=url, rate_limits=False) as running:
+        yield running
 
 
 def test_somebody_registers_logs_in_and_buys(shop: WholeShop) -> None:
