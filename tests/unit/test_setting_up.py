@@ -37,7 +37,7 @@ def settings(databases: Databases, tmp_path: Path) -> Iterator[Settings]:
         return
     url = server.url.set(database=f"test_{secrets.token_hex(6)}")
     yield settings_module.load(data_dir=tmp_path, mysql_url=url.render_as_string(hide_password=False))
-    for name in heads():
+    for name in ("journal", *heads()):
         server.say(f"DROP DATABASE IF EXISTS {url.database}_{name}")
 
 
