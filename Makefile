@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run servers run-servers tour test test-servers check simulate bench settings-docs openapi format lock clean
+.PHONY: help install run servers run-servers tour test test-servers faults check simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
@@ -14,6 +14,7 @@ help:
 	@echo "make tour      walk through a shop and show every hop of every request"
 	@echo "make test      install and run the whole test suite"
 	@echo "make test-servers  start real servers and run the tests that need them"
+	@echo "make faults    hurt real servers in every way under load, and write docs/faults.md; goes on where it was"
 	@echo "make install   install only"
 	@echo "make check     formatting, lint, types, import directions"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
@@ -39,7 +40,7 @@ servers: install
 	@$(BIN)/python -m deploy.servers up
 
 run-servers: install
-	@$(BIN)/python -m deploy.servers run --settings -- $(BIN)/troupe run
+	@$(BIN)/python -m deploy.servers run --settings -- sh -c '$(BIN)/troupe setup && exec $(BIN)/troupe run'
 
 tour: install
 	@$(BIN)/troupe tour
@@ -49,6 +50,10 @@ test: install
 
 test-servers: install
 	$(BIN)/python -m deploy.servers run -- $(BIN)/python -m pytest -m servers
+
+faults: install
+	TROUPE_TEST_FAULTS=docs/faults.jsonl $(BIN)/python -m pytest -m faults tests/servers; status=$$?; \
+		$(BIN)/python -m tests.servers.table && exit $$status
 
 check: install
 	$(BIN)/ruff check .

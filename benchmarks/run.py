@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.load import STEPS
 from benchmarks.machine import describe
 from benchmarks.measure import Root, Sample, between, sample
+from benchmarks.on_servers import StatelessOnMySQL, TroupeOnServers
 from benchmarks.plot import draw
 from benchmarks.report import page
 from benchmarks.results import Cell, Measured, Results
@@ -29,6 +30,9 @@ from benchmarks.target import PLACE, Missing, Target
 from benchmarks.troupe import Attached, Troupe
 
 TARGETS = ("stateless-sqlite", "stateless-mariadb", "troupe")
+ON_SERVERS = ("stateless-mysql", "troupe-servers")
+"""Not measured unless they are asked for: their servers are downloaded."""
+_NAMES = ", ".join((*TARGETS, *ON_SERVERS))
 NOT_MEASURED = 2
 """Exit status when a target that was asked for could not be measured."""
 
@@ -153,8 +157,12 @@ def _targets(
             made[name] = (
                 Attached(troupe_url, [Root(name, pid) for pid in troupe_pids]) if troupe_url else Troupe(folder / name)
             )
+        elif name == "stateless-mysql":
+            made[name] = StatelessOnMySQL(name, folder / name)
+        elif name == "troupe-servers":
+            made[name] = TroupeOnServers(folder / name)
         else:
-            raise typer.BadParameter(f"{name}: one of {', '.join(TARGETS)}", param_hint="--target")
+            raise typer.BadParameter(f"{name}: one of {_NAMES}", param_hint="--target")
     return made
 
 
@@ -182,7 +190,7 @@ def _write(results: Results, folder: Path, console: Console) -> None:
 
 
 def main(
-    target: Annotated[list[str], typer.Option(help=f"Once or more: {', '.join(TARGETS)}.")] = list(TARGETS),  # noqa: B006
+    target: Annotated[list[str], typer.Option(help=f"Once or more: {_NAMES}.")] = list(TARGETS),  # noqa: B006
     scenario: Annotated[list[str], typer.Option(help=f"Once or more: {', '.join(STEPS)}.")] = list(STEPS),  # noqa: B006
     clients: Annotated[str, typer.Option(help="Numbers of clients, with commas.")] = "1,16,64,256",
     rounds: Annotated[int, typer.Option(min=1)] = 3,

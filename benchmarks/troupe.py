@@ -46,12 +46,18 @@ class Troupe:
         log = self._folder / "troupe.log"
         command = [sys.executable, "-m", "serve.cli.main", "run", "--no-demo"]
         command += ["--port", str(port), "--data", str(self._folder / "data")]
-        self._process = launch(command, log, {**VARIABLES, MARK: self._mark})
+        self._process = launch(command, log, {**self.variables(), MARK: self._mark})
         wait_until(lambda: answers(self.url), self.name, self._process, log, 180)
         if not self._seeded:
             # The token is made from the keys in the data folder, as the shop's own commands make theirs.
-            asyncio.run(seed_shop(access.client(load(port=port, data_dir=self._folder / "data"), AT_ONCE)))
+            given = {name.removeprefix("TROUPE_").lower(): value for name, value in self.variables().items()}
+            settings = load(**{**given, "port": port, "data_dir": self._folder / "data"})
+            asyncio.run(seed_shop(access.client(settings, AT_ONCE)))
             self._seeded = True
+
+    def variables(self) -> dict[str, str]:
+        """What is set for the shop."""
+        return VARIABLES
 
     def skus(self) -> list[str]:
         """What is on sale."""

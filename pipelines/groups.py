@@ -8,7 +8,6 @@ dead may handle some events again, which every flow must bear anyway.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -17,13 +16,12 @@ from aiokafka.errors import KafkaError
 from actors.runtime.tasks import Tasks
 from pipelines.log.base import EventLog
 from pipelines.log.cloud_events import KafkaCluster
-from pipelines.log.kafka import PartitionLog, consumer_of
+from pipelines.log.kafka import PartitionLog, check, consumer_of, end
 
 COMMIT_SECONDS = 1.0
 SESSION_SECONDS = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
-STOP_SECONDS = 5.0
 
 log = logging.getLogger("troupe.flows")
 
@@ -127,9 +125,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
 
     async def close(self) -> None:
         await self.on_partitions_revoked(list(self._following))
-        with suppress(TimeoutError, KafkaError):
-            async with asyncio.timeout(STOP_SECONDS):
-                await self._consumer.stop()
+        await end(self._consumer)
 
     async def _follow(self, one: TopicPartition) -> None:
         runner = self._begin(f"{self._name}@{_place(one)}", PartitionLog(self._consumer, one))
@@ -154,10 +150,11 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                 log.warning("flow %s: %s could not be saved: %r", self._name, _place(one), error)
 
     async def commit_now_and_then(self) -> None:
-        """For those who look at groups' lags; where a flow goes on stands in its own progress."""
+        """For those who look at groups' lags; where a flow goes on stands in its own progress. Raises ClientBroken."""
         committed: dict[TopicPartition, int] = {}
         while True:
             await asyncio.sleep(COMMIT_SECONDS)
+            check(self._consumer)
             new = {one: at for one, at in self.reached().items() if committed.get(one) != at}
             if not new:
                 continue

@@ -123,7 +123,7 @@ class SqlProgress:
             self._engine = sa.create_engine(url, hide_parameters=True)
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         self._reading = self._engine.execution_options(writes=False)
-        prepare(self._engine, metadata, self._add_attempts)
+        prepare(self._engine, metadata, bring_up_to_date)
 
     async def load(self, flow: str) -> Reached:
         return await asyncio.to_thread(self._load, flow)
@@ -195,12 +195,6 @@ class SqlProgress:
                 return work(db)
 
         return retried(transaction, again=True)
-
-    def _add_attempts(self, db: sa.Connection) -> None:
-        """To a table from before they were counted."""
-        if any(column["name"] == "attempts" for column in sa.inspect(db).get_columns(DEAD_LETTERS.name)):
-            return
-        db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
 
     def _load(self, flow: str) -> Reached:
         letters = sa.select(DEAD_LETTERS.c.kind, DEAD_LETTERS.c.entity).where(DEAD_LETTERS.c.flow == flow).distinct()
@@ -277,6 +271,13 @@ class SqlProgress:
         )
         with self._engine.connect() as db:
             return [_letter(row) for row in db.execute(query)]
+
+
+def bring_up_to_date(db: sa.Connection) -> None:
+    """Tables from before attempts were counted."""
+    if any(column["name"] == "attempts" for column in sa.inspect(db).get_columns(DEAD_LETTERS.name)):
+        return
+    db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
 
 
 def _want(db: sa.Connection, where: sa.ColumnElement[bool]) -> int:

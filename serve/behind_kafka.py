@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipelines.log.cloud_events import KafkaCluster
-from pipelines.log.kafka import PartitionLog, consumer_of
+from pipelines.log.kafka import ClientBroken, PartitionLog, check, consumer_of, end
 from pipelines.progress import Standing
 from serve.gateway.clock import now_ms
 from serve.measures import Behind, Standings
@@ -38,9 +38,7 @@ class KafkaFlows:
 
     async def close(self) -> None:
         async with self._turn:
-            if self._consumer is not None:
-                consumer, self._consumer = self._consumer, None
-                await consumer.stop()
+            await self._close()
 
     async def _places(self, standings: Sequence[Standing]) -> list[tuple[int, float]]:
         """Of each standing: how many records behind, and how old the first of them is, in seconds."""
@@ -65,6 +63,11 @@ class KafkaFlows:
         return max(0.0, (self._now() - found[0].at) / 1000) if found else 0.0
 
     async def _open(self) -> AIOKafkaConsumer:
+        if self._consumer is not None:
+            try:
+                check(self._consumer)
+            except ClientBroken:
+                await self._close()
         if self._consumer is None:
             consumer = consumer_of(self._cluster)
             try:
@@ -74,6 +77,11 @@ class KafkaFlows:
                 raise
             self._consumer = consumer
         return self._consumer
+
+    async def _close(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await end(consumer)
 
 
 def partition_of(name: str) -> TopicPartition | None:

@@ -15,9 +15,8 @@ from actors.runtime.ports import Entities
 from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
 from serve.catalog.prices import Prices
-from serve.catalog.search.analysis import Analysis
-from serve.catalog.search.embedded import EmbeddedSearch
-from serve.catalog.search.synonyms import Synonyms
+from serve.catalog.search.base import ProductSearch
+from serve.catalog.search.choosing import search_of
 from serve.catalog.service import Catalog
 from serve.changes.api import change_routes
 from serve.changes.recording import Recording
@@ -32,6 +31,7 @@ from serve.gateway.lean import Routes
 from serve.gateway.limiting import Limits
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import Addresses, InProcessLimits, Limit
+from serve.gateway.shared_limits import RedisLimits
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
 from serve.lacking import NoEntities, no_gateway
@@ -44,11 +44,13 @@ from serve.orders.store import OrderStore
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.transactions import TransactionStore
 from serve.processes import is_closing
+from serve.redis_server import RedisServer
 from serve.services import BUILDERS, Served, service_of
 from serve.settings import Settings
 from serve.users.accounts import Accounts
 from serve.users.ended_sessions import PolledEndedSessions
 from serve.users.sessions import Lifetimes, Sessions
+from serve.users.shared_ended_sessions import SharedEndedSessions
 from serve.users.social.api import PREFIX
 from serve.users.social.configuring import parse
 from serve.users.social.providers import provider_of
@@ -80,7 +82,14 @@ class Shop:
         self.users_engine = open_engine(settings.database_url("users"))
         self._opened.push_async_callback(asyncio.to_thread, self.users_engine.dispose)
         self.keys = keys_of(settings, self.users_engine)
-        self.ended = PolledEndedSessions(self.users_engine)
+        self.redis = None if settings.redis_url is None else RedisServer(settings.redis_url.get_secret_value())
+        if self.redis is not None:
+            self._opened.closing(self.redis)
+        self.ended = (
+            PolledEndedSessions(self.users_engine)
+            if self.redis is None
+            else SharedEndedSessions(self.users_engine, self.redis)
+        )
         self._opened.push_async_callback(self.ended.stop)
         self.tokens = Tokens(
             self.keys,
@@ -89,7 +98,7 @@ class Shop:
             ended=self.ended,
         )
         self._passwords = Passwords(memory_kib=settings.argon2_memory_kib, time_cost=settings.argon2_time_cost)
-        self.limiter = InProcessLimits()
+        self.limiter = InProcessLimits() if self.redis is None else RedisLimits(self.redis)
         self.accounts = Accounts(
             self.users_engine,
             self._passwords,
@@ -131,10 +140,8 @@ class Shop:
         return self._opened.closing(Catalog(self.settings.database_url("catalog"), currency=self.settings.currency))
 
     @cached_property
-    def search(self) -> EmbeddedSearch:
-        analysis = Analysis(self.settings.language)
-        synonyms = Synonyms(self.settings.search_synonyms, analysis)
-        return self._opened.closing(EmbeddedSearch(self.settings.search_dir, analysis, synonyms))
+    def search(self) -> ProductSearch:
+        return self._opened.closing(search_of(self.settings))
 
     @cached_property
     def prices(self) -> Prices:

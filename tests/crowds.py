@@ -2,16 +2,21 @@
 
 import asyncio
 import secrets
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
 
 from serve.audit.auditing import audit
+from serve.audit.copying import copy_shop, on_servers
+from serve.audit.findings import Findings
 from serve.audit.report import lines_of
+from serve.settings import Settings
 from tests.api.shopping import Json, bearer, body
 from tests.running import RunningShop
 
@@ -44,7 +49,7 @@ class Crowd:
         until = loop.time() + ANSWER_SECONDS
         while True:
             try:
-                answer = await self._client.request(method, path, headers=headers, json=json)
+                answer = await self._send(method, path, headers, json)
             except httpx.TransportError as error:
                 why = type(error).__name__
             else:
@@ -54,6 +59,10 @@ class Crowd:
             self.again[why] += 1
             assert loop.time() < until, f"{method} {path}: still {why}"
             await asyncio.sleep(PAUSE)
+
+    async def _send(self, method: str, path: str, headers: dict[str, str], json: Json | None) -> httpx.Response:
+        """Each single try goes through here."""
+        return await self._client.request(method, path, headers=headers, json=json)
 
     async def fill(self, *skus: str) -> str:
         """One of each in the cart of a new guest, whose token this is."""
@@ -89,11 +98,20 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(PAUSE)
 
 
+def looked(settings: Settings) -> Findings:
+    """One audit, also of a shop on servers."""
+    if not on_servers(settings):
+        return audit(settings.data_dir)
+    with tempfile.TemporaryDirectory() as folder:
+        copy_shop(settings, Path(folder))
+        return audit(Path(folder))
+
+
 def adds_up(shop: RunningShop) -> None:
     """Waits until nothing is under way any more; damage fails at once."""
     until = time.monotonic() + SETTLE_SECONDS
     while True:
-        findings = audit(shop.settings.data_dir)
+        findings = looked(shop.settings)
         if findings.clean(settled=True):
             return
         lines = lines_of(findings, settled=True)

@@ -1,6 +1,7 @@
 """Runs whole shops for tests: `troupe run` as processes of their own, on a free port and a folder of their own."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -44,7 +45,11 @@ class RunningShop:
         self._command = ["serve", *services] if services else ["run", "--demo" if demo else "--no-demo"]
         self.port = free_port()
         self.variables = {**CHEAP_PASSWORDS, **variables}
-        self.settings = settings_module.load(port=self.port, data_dir=self.folder / "data")
+        self.settings = settings_module.load(
+            port=self.port,
+            data_dir=self.folder / "data",
+            **{name.removeprefix("TROUPE_").lower(): _read(value) for name, value in self.variables.items()},
+        )
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._began = 0  # where the log of the present run begins
@@ -241,6 +246,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _read(value: str) -> object:
+    return json.loads(value) if value.startswith("[") else value
 
 
 def _title(process: psutil.Process) -> str:

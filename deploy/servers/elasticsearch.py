@@ -90,6 +90,7 @@ class ElasticsearchServer(Server):
             "ES_PATH_CONF": str(self.config),
             "ES_TMPDIR": str(self.folder / "tmp"),
             "ES_JAVA_OPTS": "-Xms512m -Xmx512m",
+            "CLI_JAVA_OPTS": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # of the launcher only
             "HOME": str(self.folder),
         }
         return {name: value for name, value in os.environ.items() if name not in ("JAVA_HOME", "ES_HOME")} | own

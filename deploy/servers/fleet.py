@@ -46,10 +46,12 @@ class Servers:
         ports: Mapping[str, int] | None = None,
         brokers: int = 1,
         mongo_nodes: int = 1,
+        advertised: str = "",
         cache: Cache | None = None,
         telling: Telling | None = None,
     ) -> None:
-        """``data``: a folder that is kept; None: one that goes at the end. Raises ValueError for an unknown name."""
+        """``data``: a folder that is kept; None: one that goes at the end. ``advertised``: the address of a proxy, to
+        which Kafka sends its clients. Raises ValueError for an unknown name."""
         self.names = list(dict.fromkeys(names))
         if unknown := [name for name in self.names if name not in SERVICES]:
             raise ValueError(f"there is no server {', '.join(unknown)}; there are {', '.join(SERVICES)}")
@@ -59,6 +61,7 @@ class Servers:
         self._data = data
         self._ports = dict(ports or {})
         self._counts = {"brokers": brokers, "mongo_nodes": mongo_nodes}
+        self._advertised = advertised
         self._cache = cache or Cache()
         self._folder: Path | None = None
         self._lock: IO[str] | None = None
@@ -133,7 +136,8 @@ class Servers:
             self._lock.close()
 
     def _install(self, name: str) -> Service:
-        choices = Choices(self._folder or Path(os.devnull), self._data is not None, self._ports, **self._counts)
+        folder, kept = self._folder or Path(os.devnull), self._data is not None
+        choices = Choices(folder, kept, self._ports, advertised=self._advertised, **self._counts)
         service = SERVICES[name](choices)
         self.telling.step(name, "looking what is installed", line=False)
         service.install(self._cache, self.telling)

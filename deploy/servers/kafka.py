@@ -24,6 +24,7 @@ class KafkaBroker(Server):
     library: Path
     number: int
     controller_port: int
+    advertised: str
     voters: str
     brokers: int
     cluster: str
@@ -57,7 +58,7 @@ class KafkaBroker(Server):
             "node.id": self.number,
             "controller.quorum.voters": self.voters,
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{HOST}:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "advertised.listeners": f"PLAINTEXT://{self.advertised}",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -118,6 +119,7 @@ class Kafka(Service):
             broker = KafkaBroker(name, folder, self.port_of(name, folder), kept=self.choices.kept)
             broker.number, broker.brokers, broker.java, broker.library = number, count, self.java, self.library
             broker.controller_port = self._controller_port(name, folder)
+            broker.advertised = (self.choices.advertised if count == 1 else "") or broker.address
             brokers.append(broker)
         cluster = self.choices.folder / names[0] / "cluster"
         if not cluster.exists():

@@ -90,10 +90,9 @@ class Server(ABC):
                 raise Broken(f"{self.name} did not answer in time: {brief(self.log_tail(8))}")
             telling.pause(0.05)
 
-    def stop(self) -> None:
-        """Asks it to end and waits; after 15 s it is killed."""
-        if self._process is not None:
-            self._process.stop(self.graceful_seconds)
+    def stop(self) -> bool:
+        """Asks it to end and waits; False: after 15 s it had to be killed."""
+        return self._process is None or self._process.stop(self.graceful_seconds)
 
     def kill(self) -> None:
         """kill -9 of it and all that it started; returns when they are gone."""
@@ -150,6 +149,8 @@ class Choices:
     ports: Mapping[str, int] = field(default_factory=dict)
     brokers: int = 1
     mongo_nodes: int = 1
+    advertised: str = ""
+    """Where clients are to look for a single Kafka broker: a proxy in front of it."""
 
 
 class Service(ABC):

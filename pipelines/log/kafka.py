@@ -5,11 +5,13 @@ import logging
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipelines.log.base import Happened
 from pipelines.log.cloud_events import KafkaCluster, NotAnEvent, from_kafka
 
 FETCH = 1000
+STOP_SECONDS = 5.0
 
 _log = logging.getLogger("troupe.flows")
 
@@ -25,6 +27,41 @@ def consumer_of(cluster: KafkaCluster, **more: Any) -> AIOKafkaConsumer:
         request_timeout_ms=10_000,
         **more,
     )
+
+
+class ClientBroken(Exception):
+    """A consumer will never answer again: another must take its place."""
+
+
+def check(consumer: AIOKafkaConsumer) -> None:
+    """Raises ClientBroken if an error that the client did not foresee has ended one of the tasks that it lives by.
+
+    It says so itself only for one of them, and for the others nothing more is ever read.
+    """
+    for task in _tasks_of(consumer):
+        if task.done():
+            raise ClientBroken(repr(None if task.cancelled() else task.exception()))
+
+
+async def end(consumer: AIOKafkaConsumer) -> None:
+    """Stops it within five seconds, whatever state it and Kafka are in; nothing of it goes on."""
+    tasks = _tasks_of(consumer)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await consumer.stop()
+    except (TimeoutError, KafkaError) as error:
+        _log.warning("a consumer did not end in order: %r", error)
+        for task in tasks:
+            task.cancel()
+        await consumer._client.close()
+
+
+def _tasks_of(consumer: AIOKafkaConsumer) -> list[asyncio.Task[Any]]:
+    tasks = (
+        getattr(consumer._fetcher, "_fetch_task", None),
+        getattr(consumer._coordinator, "_coordination_task", None),
+    )
+    return [task for task in tasks if task is not None]
 
 
 class PartitionLog:
@@ -85,7 +122,8 @@ def _event(record: Any) -> Happened | None:
 class TopicLog:
     """Implements `EventLog` over a topic of one partition, for readers that want all of it in order.
 
-    Connects at the first use. Any number may read; each place is sought anew when they take turns.
+    Also raises ClientBroken, once: the next call begins anew. Connects at the first use. Any number may read; each
+    place is sought anew when they take turns.
     """
 
     def __init__(self, cluster: KafkaCluster, kind: str) -> None:
@@ -115,11 +153,15 @@ class TopicLog:
 
     async def close(self) -> None:
         async with self._turn:
-            if self._consumer is not None:
-                consumer, self._consumer, self._log = self._consumer, None, None
-                await consumer.stop()
+            await self._close()
 
     async def _open(self) -> PartitionLog:
+        if self._consumer is not None:
+            try:
+                check(self._consumer)
+            except ClientBroken:
+                await self._close()
+                raise
         if self._log is None:
             consumer = consumer_of(self._cluster)
             try:
@@ -130,3 +172,8 @@ class TopicLog:
             consumer.assign([self._partition])
             self._consumer, self._log = consumer, PartitionLog(consumer, self._partition)
         return self._log
+
+    async def _close(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer, self._log = self._consumer, None, None
+            await end(consumer)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from actors.runtime.ports import Unavailable
@@ -60,6 +61,9 @@ def retried(work: Callable[[], T], *, again: bool, seconds: float = SECONDS) -> 
     )
     try:
         return trying(work)
+    except NoConnection as error:
+        # All there are wait for an answer.
+        raise DatabaseAway from error
     except DBAPIError as error:
         if _lost(error):
             raise (OutcomeUnknown if _committing(error) else DatabaseAway)() from error

@@ -54,10 +54,15 @@ def prepare(engine: sa.Engine, metadata: sa.MetaData, catch_up: Callable[[sa.Con
             found = _made(connection, metadata, catch_up)
     if found == wanted:
         return
+    raise SchemaBehind(behind(name, found, wanted))
+
+
+def behind(name: str, found: str | None, wanted: str) -> str:
+    """A sentence for people."""
     if found is not None and found > wanted:
-        raise SchemaBehind(f"The database {name} is of a newer shop (revision {found}, this one knows {wanted}).")
+        return f"The database {name} is of a newer shop (revision {found}, this one knows {wanted})."
     told = "has no tables of this shop" if found is None else f"is at revision {found}, and this shop needs {wanted}"
-    raise SchemaBehind(f"The database {name} {told}. Run `troupe setup`.")
+    return f"The database {name} {told}. Run `troupe setup`."
 
 
 def _made(
@@ -73,5 +78,15 @@ def _made(
     metadata.create_all(connection)
     if catch_up is not None:
         catch_up(connection)
+    if there:
+        _check_columns(connection, metadata)
     stamp(connection, wanted)
     return wanted
+
+
+def _check_columns(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    seen = sa.inspect(connection)
+    for table in metadata.tables.values():
+        if lacking := set(table.columns.keys()) - {column["name"] for column in seen.get_columns(table.name)}:
+            name = f"The database {metadata.info['database']}"
+            raise SchemaBehind(f"{name} is too old for this shop: {table.name} has no column {min(lacking)}.")

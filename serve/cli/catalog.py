@@ -82,7 +82,7 @@ def export(
 ) -> None:
     """Write all products, so that importing the file again changes nothing. Units are not in it."""
     settings, kind = read_settings(data=data), _format(form, file)
-    if not settings.database("catalog").exists():
+    if settings.mysql_url is None and not settings.database("catalog").exists():
         console.print(f"There is no shop in {settings.data_dir}.", style="red", markup=False)
         raise typer.Exit(1)
     count = asyncio.run(_export(settings, file, kind))
@@ -139,9 +139,9 @@ async def _rehearse(settings: Settings, file: BinaryIO, form: Format) -> Progres
     """Says what an import would do. A shop that is not there yet is not made."""
     last, units, refusals, changes = Progress(), 0, _Told("lines refused"), _Told("products")
     with TemporaryDirectory() as folder:
-        there = settings.database("catalog").exists()
-        address = settings.database("catalog") if there else Path(folder) / "catalog.db"
-        catalog = Catalog(f"sqlite:///{address}", currency=settings.currency)
+        there = settings.mysql_url is not None or settings.database("catalog").exists()
+        address = settings.database_url("catalog") if there else f"sqlite:///{Path(folder) / 'catalog.db'}"
+        catalog = Catalog(address, currency=settings.currency)
         try:
             with _Bar(file) as bar:
                 async for last in import_products(catalog, file, form, minor_digits=_digits(settings), keep=False):

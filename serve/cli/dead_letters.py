@@ -69,12 +69,12 @@ def retry(
 def _with(settings: Settings, work: Callable[[SqlProgress], Awaitable[T]]) -> T:
     """What `work` answers for the folder's flows. Ends the command if there are none, or their file does not answer."""
     path = settings.database("flows")
-    if not path.exists():
+    if settings.mysql_url is None and not path.exists():
         complaints.print(f"There is no shop in {settings.data_dir}: {path.name} is missing.")
         raise typer.Exit(2)
 
     async def run() -> T:
-        progress = SqlProgress(f"sqlite:///{path}")
+        progress = SqlProgress(settings.database_url("flows"))
         try:
             return await work(progress)
         finally:
@@ -83,7 +83,7 @@ def _with(settings: Settings, work: Callable[[SqlProgress], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except SQLAlchemyError as error:
-        complaints.print(f"{path} does not answer: {error}")
+        complaints.print(f"{path if settings.mysql_url is None else 'MySQL'} does not answer: {error}")
         raise typer.Exit(2) from None
 
 

@@ -14,6 +14,7 @@ from serve.cli import (
     search,
     serving,
     settings,
+    setup,
     simulating,
     staff,
     touring,
@@ -24,6 +25,7 @@ app.command()(running.run)
 app.command()(serving.serve)
 app.command()(running.stop)
 app.command()(settings.settings)
+app.command()(setup.setup)
 app.command()(describing.openapi)
 app.command()(describing.asyncapi)
 app.command()(replaying.replay)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from serve import preflight, processes, production, supervising
+from serve import preflight, processes, production, setting_up, supervising
 from serve import settings as settings_module
 from serve.kept_secrets import with_secrets
 from serve.preflight import CannotStart
@@ -38,7 +38,8 @@ def open_shop(settings: Settings, *, demo: bool) -> None:
         production.check(settings, os.environ)
         supervising.end_leftovers(settings, console.print)
         preflight.check(settings)
-    except CannotStart as error:
+        setting_up.set_up_before_start(settings, console.print)
+    except (CannotStart, setting_up.SetupFailed) as error:
         console.print(f"[red]{error}")
         raise typer.Exit(1) from None
     code = supervising.supervise(with_secrets(settings), secrets.token_hex(8), demo)

@@ -1,5 +1,6 @@
 """`troupe search`: looks after the index that products are found in."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 from rich.console import Console
 
 from serve import processes
-from serve.catalog.search import generations
+from serve.catalog.search.choosing import ask_for_rebuild
 from serve.cli.running import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="The index that products are found in.")
@@ -26,10 +27,10 @@ def search() -> None:
 def rebuild(data: Data = None) -> None:
     """Build the index anew from the catalogue's events. The old one answers until the new one is complete."""
     settings = read_settings(data=data)
-    if not settings.database("catalog").exists():
+    if settings.mysql_url is None and not settings.database("catalog").exists():
         complaints.print(f"There is no shop in {settings.data_dir}: {settings.database('catalog').name} is missing.")
         raise typer.Exit(2)
-    generations.ask_for_rebuild(settings.search_dir)
+    asyncio.run(ask_for_rebuild(settings))
     running = processes.noted(settings.data_dir)
     open_now = running is not None and processes.alive(running)
     when = "The shop begins within a second" if open_now else "No shop runs: it begins when it is opened"

@@ -1,32 +1,26 @@
 """The front of every HTTP application: request ids, lean routes, and a FastAPI application for the rest."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import Metric
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
 from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
 from serve.gateway.ended_sessions import NONE_ENDED, EndedSessions
-from serve.gateway.health import Health
-from serve.gateway.lean import Request, Response, Route, Routes, json
+from serve.gateway.lean import Request, Response, Route, Routes
 from serve.gateway.limiting import ADMIN, Limiting
 from serve.gateway.limiting import Limits as Limits
+from serve.gateway.own_routes import Measured, Ready, always_ready, own_routes
+from serve.gateway.own_routes import nothing_more as nothing_more
 from serve.gateway.principals import ANONYMOUS, Authenticates, NoTokens, Principal
 from serve.gateway.problems import Problem, lacking
 from serve.gateway.rate_limits import Addresses, Limit
-from serve.gateway.recording import StaffLog
+from serve.gateway.recording import StaffLog, recorded
 from serve.gateway.routing import Found, Table
 
-Ready = Callable[[], Awaitable[Health]]
 Elsewhere = Callable[[str], str | None]
-Measured = Callable[[], Awaitable[Sequence[Metric]]]
 
-READY_SECONDS = 5.0
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
 _IDENTITY = frozenset(
@@ -36,24 +30,6 @@ _IDENTITY = frozenset(
     b"x-consumer-id x-consumer-username x-consumer-custom-id x-credential-identifier x-anonymous-consumer".split()
 )
 """What gateways tell services about a caller. A caller who sends it is lying, so it goes no further."""
-_DOCS = [
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
-]
-
-
-async def _always_ready() -> Health:
-    return Health(True, {})
-
-
-async def nothing_more() -> Sequence[Metric]:
-    return ()
-
-
-class _Outcome:
-    """How a change by staff ended, once that is known."""
-
-    status = 500
 
 
 class Front:
@@ -68,7 +44,7 @@ class Front:
         limits: Limits | None = None,
         bounds: Bounds = USUAL,
         addresses: Addresses | None = None,
-        ready: Ready = _always_ready,
+        ready: Ready = always_ready,
         metrics: bool = True,
         measured: Measured = nothing_more,
         title: str = "Troupe",
@@ -90,15 +66,13 @@ class Front:
         self._limiting = None if limits is None else Limiting(limits)
         self._bounds = bounds
         self._addresses = addresses or Addresses()
-        self._ready = ready
-        self._measured = measured
         self._title = title
         self._elsewhere = elsewhere
         self._ended = ended
         self._staff_log = staff_log
         self._tells_id = not behind_serve
         declared = [route for group in routes for route in group.routes]
-        own = self._own_routes(metrics)
+        own = own_routes(self.openapi, ready, measured if metrics else None)
         self._routes = declared
         self._table = Table([*declared, *own.routes])
         self._own = frozenset(route.path for route in own.routes)
@@ -110,33 +84,6 @@ class Front:
         if self._document is None:
             self._document = openapi.merged(self._routes, self._app.openapi(), self._title)
         return self._document
-
-    def _own_routes(self, metrics: bool) -> Routes:
-        own = Routes()
-
-        @own.get("/openapi.json", summary="The description of this interface")
-        async def document(_: Request) -> Response:
-            return json(self.openapi())
-
-        @own.get("/docs", summary="The description of this interface, to read")
-        async def docs(_: Request) -> Response:
-            page = openapi.page(self.openapi())
-            return Response(200, page.encode(), _DOCS)
-
-        @own.get("/api/health/ready", summary="Whether requests can be served")
-        async def ready(_: Request) -> Response:
-            async with asyncio.timeout(READY_SECONDS):
-                health = await self._ready()
-            return json(health, 200 if health.ready else 503)
-
-        if metrics:
-
-            @own.get("/metrics", summary="Metrics for Prometheus")
-            async def show_metrics(_: Request) -> Response:
-                body = await asyncio.to_thread(telemetry.exposition, await self._measured())
-                return Response(200, body, [(b"content-type", CONTENT_TYPE_LATEST.encode())])
-
-        return own
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -235,25 +182,10 @@ class Front:
             request.body = route.decode(request.raw_body)
         if route.access != "staff" or route.method == "GET":
             return await route.handler(request)
-        async with self._recorded(request.principal, route.method, path, call.request_id) as outcome:
+        async with recorded(self._staff_log, request.principal, route.method, path, call.request_id) as outcome:
             response = await route.handler(request)
             outcome.status = response.status
             return response
-
-    @asynccontextmanager
-    async def _recorded(self, principal: Principal, method: str, path: str, request_id: str) -> AsyncIterator[_Outcome]:
-        """Around a change by staff. When the caller's task is cancelled, nobody knows how it ended."""
-        outcome = _Outcome()
-        if self._staff_log is None:
-            yield outcome
-            return
-        change = await self._staff_log.begin(principal.id, method, path, request_id)
-        try:
-            yield outcome
-        except Exception as error:
-            await self._staff_log.end(change, problems.status_of(error))
-            raise
-        await self._staff_log.end(change, outcome.status)
 
     async def _principal(self, call: Call) -> Principal:
         if call.authorization is None:
@@ -309,7 +241,7 @@ class Front:
             call.check_length()
             who = state["principal"]
             if method in _CHANGING and path.startswith(ADMIN) and isinstance(who, Principal) and who.is_staff:
-                async with self._recorded(who, method, path, call.request_id) as outcome:
+                async with recorded(self._staff_log, who, method, path, call.request_id) as outcome:
                     await self._app(call.scope, call.limited_receive, call.send_with_id)
                     outcome.status = call.status
             else:

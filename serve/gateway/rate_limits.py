@@ -80,8 +80,13 @@ class InProcessLimits:
         self._buckets.move_to_end(key)
         if len(self._buckets) > self._capacity:
             self._buckets.popitem(last=False)
-        missing = limit.burst - left if allowed else 1 - left
-        return Verdict(allowed, limit.burst, int(left), max(1, math.ceil(missing / rate)))
+        return verdict_of(limit, allowed, left)
+
+
+def verdict_of(limit: Limit, allowed: bool, left: float) -> Verdict:
+    """`left` in the bucket, after this call."""
+    missing = limit.burst - left if allowed else 1 - left
+    return Verdict(allowed, limit.burst, int(left), max(1, math.ceil(missing * 60 / limit.per_minute)))
 
 
 class _Hop(NamedTuple):

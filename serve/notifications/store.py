@@ -47,11 +47,6 @@ _NOT_SENT = Said(
 )
 _FREE = Said("UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?")
 _IS_OFF = Said("SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?")
-# Waits for an erasure that is under way.
-_IS_ERASED = Said("SELECT 1 FROM erased WHERE owner = ?", "SELECT 1 FROM erased WHERE owner = %s LOCK IN SHARE MODE")
-_ANY_ERASED = Said(
-    "SELECT 1 FROM erased WHERE owner IN (?, ?)", "SELECT 1 FROM erased WHERE owner IN (%s, %s) LOCK IN SHARE MODE"
-)
 
 
 class NewMail(NamedTuple):
@@ -248,7 +243,8 @@ class NotificationStore:
         def work(db: sa.Connection) -> None:
             db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
             insert_missing(db, TURNED_OFF, rows)
-            _take_back(db, owner)
+            if _erased(db, owner):
+                db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
 
         await self._writes.run(work)
 
@@ -265,8 +261,7 @@ class NotificationStore:
         whose += [NOTICES.c.order_id.in_(orders[at : at + _AT_ONCE]) for at in range(0, len(orders), _AT_ONCE)]
 
         def work(db: sa.Connection) -> int:
-            marks = [{"owner": one, "erased_at": now} for one in (owner, *map(_of_order, orders))]
-            insert_missing(db, ERASED, marks)
+            insert_missing(db, ERASED, [{"owner": one, "erased_at": now} for one in (owner, *map(_of_order, orders))])
             db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
             return sum(db.execute(NOTICES.delete().where(where)).rowcount for where in whose)
 
@@ -301,17 +296,15 @@ def _add_notice(db: sa.Connection, notice: NewNotice, optional: bool) -> None:
     if optional and _IS_OFF(db, (notice.owner, notice.kind, "notice")).first() is not None:
         return
     first = next_place(db)
-    row = notice._asdict() if first is None else {**notice._asdict(), "place": first}
-    insert_missing(db, NOTICES, [row])
-    # What was written a moment ago is looked at after it: a later erasure finds it.
-    if _ANY_ERASED(db, (notice.owner, _of_order(notice.order_id))).first() is not None:
+    insert_missing(db, NOTICES, [notice._asdict() if first is None else {**notice._asdict(), "place": first}])
+    if _erased(db, notice.owner, _of_order(notice.order_id)):
         db.execute(NOTICES.delete().where(NOTICES.c.id == notice.id))
 
 
-def _take_back(db: sa.Connection, owner: str) -> None:
-    """What was written a moment ago, if its owner is erased. It is looked at after it: a later erasure finds it."""
-    if _IS_ERASED(db, (owner,)).first() is not None:
-        db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
+def _erased(db: sa.Connection, *owners: str) -> bool:
+    """Waits for an erasure that is under way. To be asked after something was written: a later one deletes that."""
+    found = sa.select(ERASED.c.owner).where(ERASED.c.owner.in_(owners)).limit(1)
+    return db.execute(found.with_for_update(read=True)).first() is not None
 
 
 def _of_order(order_id: str) -> str:

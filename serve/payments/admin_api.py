@@ -1,8 +1,5 @@
 """The staff's routes of the payment service: its transactions, as pages and as CSV."""
 
-import csv
-import io
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
@@ -11,10 +8,9 @@ from msgspec import Meta
 from pipelines.keep_transactions import Transaction
 from serve.gateway.lean import Request, Response, Routes, json
 from serve.gateway.problems import Problem, declare
+from serve.payments.listing import csv_of
 from serve.payments.transactions import Place, TransactionStore, place_of
 
-PAGE_OF_CSV = 500
-COLUMNS = ("at", "session", "kind", "attempt", "amount", "currency", "method", "reference", "detail", "raw", "event_id")
 _PAGE = {
     "items": [
         {
@@ -133,36 +129,6 @@ def admin_payment_routes(store: TransactionStore) -> Routes:
         return Response(200, b"", headers, csv_of(store, query.since, query.until))
 
     return routes
-
-
-async def csv_of(
-    store: TransactionStore, since: int | None, until: int | None, page: int = PAGE_OF_CSV
-) -> AsyncIterator[bytes]:
-    """A header and a line for each transaction, `page` at a time."""
-    yield _lines([COLUMNS])
-    after: Place | None = None
-    while True:
-        rows = await store.page(since=since, until=until, after=after, limit=page)
-        if rows:
-            yield _lines([_cells(row) for row in rows])
-        if len(rows) < page:
-            return
-        after = place_of(rows[-1])
-
-
-def _lines(rows: list[tuple[object, ...]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _cells(row: Transaction) -> tuple[object, ...]:
-    return tuple(_harmless(getattr(row, name)) for name in COLUMNS)
-
-
-def _harmless(cell: object) -> object:
-    """A spreadsheet would carry out a text that begins like a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _page(rows: list[Transaction], limit: int) -> TransactionPage:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    inspect,
     select,
     tuple_,
 )
@@ -74,6 +75,20 @@ _ADD = Said(
 _NEW = msgspec.msgpack.encode(Session())
 
 
+def bring_up_to_date(connection: Connection) -> None:
+    """A SQLite database from before rows had their session's version: its number is in the event's id."""
+    if all(column["name"] != "position" for column in inspect(connection).get_columns(transactions.name)):
+        return
+    for index in ("transactions_by_place", "transactions_by_session", "transactions_by_time"):
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {index}")
+    connection.exec_driver_sql("ALTER TABLE payment_transactions RENAME COLUMN position TO version")
+    for event_id in connection.scalars(select(transactions.c.event_id)).all():
+        mine = transactions.c.event_id == event_id
+        connection.execute(transactions.update().where(mine).values(version=int(str(event_id).split("/")[-2])))
+    for made in transactions.indexes:
+        made.create(connection)
+
+
 class Place(NamedTuple):
     """Of a row, in the order of time; the same however often the rows are made again, and from whatever log."""
 
@@ -91,7 +106,7 @@ class TransactionStore:
     """Implements `KeepsTransactions`. `url` is SQLAlchemy's."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url, metadata, 4)
+        self._engine = open_engine(url, metadata, 4, bring_up_to_date)
         self._reading = self._engine.execution_options(writes=False)
         self._writes = SharedTransactions(self._engine, "payments-write")
 

@@ -132,10 +132,10 @@ def create(writing: sa.Engine) -> None:
     """Makes the tables that are not there, and columns that an older version did not have. Raises SchemaBehind."""
     from serve.users import account_tables  # noqa: F401  # whoever is first makes all of them
 
-    prepare(writing, metadata, _add_columns)
+    prepare(writing, metadata, add_columns)
 
 
-def _add_columns(connection: sa.Connection) -> None:
+def add_columns(connection: sa.Connection) -> None:
     seen = sa.inspect(connection)
     for table in metadata.tables.values():
         there = {column["name"] for column in seen.get_columns(table.name)}

@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaConnectionError
 
 from actors.decision import Message
@@ -141,6 +143,39 @@ async def test_a_flow_hears_each_event_of_all_partitions_in_order(
     await until(lambda: heard.count == 240)
     await runner.stop()
     assert dict(heard.versions) == {f"u{n}": [1, 2, 3, 4, 5, 6] for n in range(40)}
+
+
+@pytest.mark.usefixtures("topic")
+@pytest.mark.parametrize(
+    ("part", "work"), [(GroupCoordinator, "ensure_coordinator_known"), (Fetcher, "_get_actions_per_node")]
+)
+async def test_a_member_whose_client_breaks_down_joins_again(
+    cluster: KafkaCluster,
+    publisher: KafkaPublisher,
+    progress: SqlProgress,
+    monkeypatch: pytest.MonkeyPatch,
+    part: type[object],
+    work: str,
+) -> None:
+    """An error that the client did not foresee ends a task within it, and the client says nothing any more."""
+    heard = Heard()
+    runner = KafkaLogs(cluster, progress).run(heard.flow)
+    await runner.start()
+    await publisher.tell(changes(range(8), 1))
+    await until(lambda: heard.count == 8)
+    as_ever, broken = getattr(part, work), asyncio.Event()
+
+    def breaks_down(self: object, *given: object) -> object:
+        if broken.is_set():
+            return as_ever(self, *given)
+        broken.set()
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr(part, work, breaks_down)
+    await asyncio.wait_for(broken.wait(), 20)
+    await publisher.tell(changes(range(8), 2))
+    await until(lambda: heard.count == 16, 30)
+    await runner.stop()
 
 
 @pytest.mark.usefixtures("topic")

@@ -6,6 +6,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
+from elasticsearch import AsyncElasticsearch
 
 from pipelines.events.catalog import ProductFacts
 from pipelines.index_products import Change, NotesStock, ProductIndex, ProductIndexes
@@ -101,17 +102,22 @@ async def tantivy(folder: Path) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def elasticsearch(url: str) -> AsyncIterator[Engine]:
     analysis, names = Analysis("en"), Names("en", f"test-{token_hex(6)}")
-    client = client_of(url)
+    client = client_of(url, 30)
     indexes = ElasticIndexes(client, names, analysis)
     search = ElasticSearch(url, analysis, Synonyms(None, analysis), names, seconds=20)
     try:
         yield Engine(search, indexes, lambda: ask_for_rebuild(client, names), ElasticStock(client, names))
     finally:
         await search.close()
-        for name in await client.indices.get(index=f"{names.prefix}-*"):
-            await client.indices.delete(index=name)
-        await client.options(ignore_status=404).indices.delete_index_template(name=f"{names.prefix}-products")
-        await client.close()
+        await dropped(client, names)
+
+
+async def dropped(client: AsyncElasticsearch, names: Names) -> None:
+    """All that was made under these names; closes the client."""
+    for name in await client.indices.get(index=f"{names.prefix}-*"):
+        await client.indices.delete(index=name)
+    await client.options(ignore_status=404).indices.delete_index_template(name=f"{names.prefix}-products")
+    await client.close()
 
 
 @pytest.fixture(params=["tantivy", pytest.param("elasticsearch", marks=pytest.mark.servers)])

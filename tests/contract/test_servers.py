@@ -35,9 +35,12 @@ def running(name: str, *, brokers: int = 1, mongo_nodes: int = 1) -> Iterator[Se
 
 
 @pytest.mark.parametrize("name", ["mysql", "mariadb"])
-def test_a_database_keeps_what_was_committed(name: str) -> None:
+def test_a_database_keeps_what_was_committed_and_lets_nobody_in_without_its_password(name: str) -> None:
     with running(name) as servers:
         engine = create_engine(servers.running[name].url(), pool_pre_ping=True)
+        for user in (engine.url.username, "root", ""):
+            with pytest.raises(Exception, match="Access denied"):
+                create_engine(engine.url.set(username=user, password="wrong")).connect()
         with engine.begin() as connection:
             connection.execute(text("CREATE TABLE kept (id INT PRIMARY KEY)"))
             connection.execute(text("INSERT INTO kept VALUES (7)"))
@@ -48,16 +51,6 @@ def test_a_database_keeps_what_was_committed(name: str) -> None:
         with engine.begin() as connection:
             assert connection.execute(text("SELECT id FROM kept")).scalars().all() == [7]
         engine.dispose()
-
-
-@pytest.mark.parametrize("name", ["mysql", "mariadb"])
-def test_a_database_lets_nobody_in_without_its_password(name: str) -> None:
-    with running(name) as servers:
-        url = create_engine(servers.running[name].url()).url
-        for user in (url.username, "root", ""):
-            engine = create_engine(url.set(username=user, password="wrong"))
-            with pytest.raises(Exception, match="Access denied"):
-                engine.connect()
 
 
 def test_mongo_keeps_what_a_majority_has() -> None:
@@ -112,8 +105,7 @@ async def test_kafka_keeps_what_it_acknowledged() -> None:
             servers["kafka"].start()
 
         assert await produce_and_read(servers, 1, restart) == [b"7"]
-        servers["kafka"].stop()
-        assert "shut down completed" in servers["kafka"].log_tail(10)
+        assert servers["kafka"].stop()
 
 
 async def test_of_three_kafka_brokers_one_may_be_killed() -> None:
@@ -157,11 +149,11 @@ def test_toxiproxy_passes_on_what_is_behind_it() -> None:
             assert client.ping()
 
 
-@pytest.mark.parametrize("name", list(SERVICES))
-def test_nothing_is_left_of_a_server_whose_parent_was_killed(name: str) -> None:
-    address(name.upper())
+def test_nothing_is_left_of_servers_whose_parent_was_killed() -> None:
+    names = [name for name in SERVICES if f"TROUPE_TEST_{name.upper()}_URL" in os.environ]
+    address((names or ["redis"])[0].upper())  # fails if nobody started any
     parent = subprocess.Popen(
-        [sys.executable, "-m", "deploy.servers", "run", name, "--", "/bin/sh", "-c", "echo; sleep 300"],
+        [sys.executable, "-m", "deploy.servers", "run", *names, "--", "/bin/sh", "-c", "echo; exec sleep 300"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -169,7 +161,7 @@ def test_nothing_is_left_of_a_server_whose_parent_was_killed(name: str) -> None:
     assert parent.stdout is not None
     assert parent.stdout.readline() == b"\n"
     family = descendants(parent.pid)
-    assert len(family) >= 3  # a guard, a server, the command
+    assert len(family) > 2 * len(names)  # a guard and a server each, and the command
     os.kill(parent.pid, signal.SIGKILL)
     parent.communicate()
     deadline = time.monotonic() + 10

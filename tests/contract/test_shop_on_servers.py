@@ -1,24 +1,22 @@
 """A whole shop in one process, on the real servers that it is given."""
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import sqlalchemy as sa
 
-from pipelines.log.cloud_events import KafkaCluster
-from pipelines.log.topics import make_topics
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
 from serve.audit.findings import Findings
 from serve.audit.report import lines_of
-from serve.journals import cart_journal, sql_journal
-from serve.settings import Settings
+from serve.settings import load
+from serve.setup_steps import set_up
 from tests.api.shopping import Buyer, Staff, body
-from tests.databases import METADATA, databases_on
 from tests.servers import address
 from tests.unit.whole_shop import WholeShop, whole_shop
 from tests.waiting import eventually
@@ -28,35 +26,25 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
-    """On all of them, each with a place of this test's own."""
-    mark, folder = secrets.token_hex(6), tmp_path_factory.mktemp("shop")
-    cluster = KafkaCluster(address("KAFKA"), f"test-{mark}-")
-    with databases_on("mysql", folder) as databases:
-        for name in (*METADATA, "journal"):
-            databases(name)
-        assert databases.server is not None
-        given = {
-            "kafka_servers": cluster.servers,
-            "kafka_prefix": cluster.prefix,
-            "mongo_url": _database(address("MONGO"), f"test_{mark}"),
-            "mysql_url": databases.server.render_as_string(hide_password=False),
-        }
-        asyncio.run(_set_up(cluster, Settings.model_validate({**given})))
-        with whole_shop(folder, **given) as running:
-            yield running
-
-
-def _database(url: str, name: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-async def _set_up(cluster: KafkaCluster, settings: Settings) -> None:
-    await make_topics(cluster, 3, 1, lambda _: None)
-    for journal in (sql_journal(settings), cart_journal(settings)):
-        assert journal is not None
-        await journal.setup()
-        await journal.close()
+    """On all of them, each with a place of this test's own, set up as an operator would."""
+    mark = f"test_{secrets.token_hex(6)}"
+    mysql = sa.make_url(address("MYSQL")).set(database=mark)
+    given: dict[str, Any] = {
+        "kafka_servers": address("KAFKA"),
+        "kafka_prefix": f"{mark}-",
+        "kafka_replication": 1,
+        "kafka_partitions": 3,
+        "mongo_url": urlunsplit(urlsplit(address("MONGO"))._replace(path=f"/{mark}")),
+        "mysql_url": mysql.render_as_string(hide_password=False),
+    }
+    set_up(load(**given), lambda _: None)
+    with whole_shop(tmp_path_factory.mktemp("shop"), **given) as running:
+        yield running
+    engine = sa.create_engine(mysql.set(database=""))
+    with engine.begin() as connection:
+        for name in connection.exec_driver_sql(f"SHOW DATABASES LIKE '{mark}%%'").scalars().all():
+            connection.exec_driver_sql(f"DROP DATABASE {name}")
+    engine.dispose()
 
 
 @pytest.fixture

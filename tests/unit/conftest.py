@@ -5,15 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import KINDS, Databases, databases_on
+from tests.databases import KINDS, Databases, Servers
 from tests.unit.stage import Stage
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    made = Servers()
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=KINDS)
-def databases(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databases]:
+def databases(request: pytest.FixtureRequest, tmp_path: Path, servers: Servers) -> Databases:
     """On SQLite, and with ``-m servers`` on each real server."""
-    with databases_on(request.param, tmp_path) as made:
-        yield made
+    return Databases(tmp_path, None if request.param == "sqlite" else servers(request.param))
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def ask_for_everything(shop: WholeShop, interface: Interface) -> None:
 
 
 async def _draw(shop: WholeShop) -> None:
-    catalog = Catalog(f"sqlite:///{shop.settings.database('catalog')}", currency=shop.settings.currency)
+    catalog = Catalog(shop.settings.database_url("catalog"), currency=shop.settings.currency)
     try:
         await catalog.put_images([("mug", '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>')])
     finally:

@@ -11,14 +11,14 @@ import sqlalchemy as sa
 from actors.decision import Message
 from pipelines.events.catalog import KIND, Attribute, ProductChanged, ProductFacts, ProductRemoved, VariantFacts
 from pipelines.index_products import Change, ProductIndexer
-from pipelines.log.outbox import OutboxLog, outbox_table, put
+from pipelines.log.outbox import OutboxLog, put
 from serve.catalog.search.analysis import Analysis, Language
 from serve.catalog.search.embedded import EmbeddedSearch
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import SearchStock
 from serve.catalog.search.synonyms import Synonyms
 from serve.catalog.slugs import category_steps, slugify
-from serve.databases import open_engine
+from serve.catalog.tables import open_engine, outbox
 from serve.demo.load import demo_products
 
 
@@ -73,9 +73,8 @@ class Outbox:
     """The catalogue's outbox, and what the catalogue would write into it."""
 
     def __init__(self, path: Path) -> None:
-        metadata = sa.MetaData()
-        self.table = outbox_table(metadata)
-        self.engine = open_engine(f"sqlite:///{path}", metadata, 2)
+        self.table = outbox
+        self.engine = open_engine(f"sqlite:///{path}", 2)
         self.log = OutboxLog(self.engine, self.table, look_every=0.02)
         self._versions: dict[str, int] = {}
 

@@ -331,7 +331,7 @@ def test_guests_orders_join_the_account_whose_address_is_confirmed(world: World)
     order_id = world.bought(world.guest(), email=ada.email)
     users_have_heard_of_all_orders(world)
     assert ada.call("GET", f"/api/orders/{order_id}").status_code == 404
-    assert world.web.post(world.link(ada.email, "confirm your email")).status_code == 200
+    assert world.web.post(world.link(ada.email, "confirm your email"), data={"password": PASSWORD}).status_code == 200
     eventually(lambda: ada.call("GET", f"/api/orders/{order_id}").status_code == 200, 10.0)
     listed(ada, order_id, "confirmed", "paid")
     counted(ada, order_id)
@@ -378,7 +378,7 @@ def test_a_registration_and_changes_are_shown(world: World) -> None:
 
 def test_an_address_is_asked_to_be_confirmed_and_that_it_was_is_shown(world: World) -> None:
     ada = world.user()
-    assert world.web.post(world.link(ada.email, "confirm your email")).status_code == 200
+    assert world.web.post(world.link(ada.email, "confirm your email"), data={"password": PASSWORD}).status_code == 200
     shown(ada, "email_confirmed")
 
 
@@ -410,7 +410,7 @@ def test_the_old_address_is_told_of_the_new_one_and_it_is_shown(world: World) ->
     ada, email = world.user(), new_email()
     change = {"email": email, "password": PASSWORD}
     assert ada.call("PATCH", "/api/users/me/email", json=change).status_code == 202
-    assert world.web.post(world.link(email, "confirm")).status_code == 200
+    assert world.web.post(world.link(email, "confirm"), data={"password": PASSWORD}).status_code == 200
     world.mailed(ada.email, "email address of your account was changed")
     shown(ada, "email_changed")
 

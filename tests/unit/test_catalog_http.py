@@ -5,43 +5,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from serve.catalog.api import catalog_routes
 from serve.catalog.service import Catalog
-from serve.gateway.front import Front
-from serve.gateway.principals import Principal
-from serve.gateway.problems import Problem
-
-STAFF = {"Authorization": "Bearer staff"}
-SHOPPER = {"Authorization": "Bearer shopper"}
-SVG = '<svg xmlns="http://www.w3.org/2000/svg"><rect width="1" height="1"/></svg>'
-MUG = {"name": "Moss mug", "category": "Kitchen/Mugs", "price": 1450, "description": "Green.", "image": "mug"}
-
-
-class Tokens:
-    """Two tokens: ``staff`` and ``shopper``."""
-
-    def known(self, token: str) -> Principal | None:
-        roles = {"staff": frozenset({"staff"}), "shopper": frozenset[str]()}
-        return Principal("user", token, roles[token], "s") if token in roles else None
-
-    async def verify(self, token: str) -> Principal:
-        raise Problem("invalid_token", "no")
+from tests.unit.catalog_over_http import MUG, SHOPPER, STAFF, SVG, asking, catalog_in
 
 
 @pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[Catalog]:
-    made = Catalog(f"sqlite:///{tmp_path / 'catalog.db'}", clock=lambda: 1_750_000_000_000)
-    yield made
-    await made.close()
+    async with catalog_in(f"sqlite:///{tmp_path / 'catalog.db'}") as made:
+        yield made
 
 
 @pytest.fixture
 async def client(catalog: Catalog) -> AsyncIterator[httpx.AsyncClient]:
-    front = Front(FastAPI(), [catalog_routes(catalog)], tokens=Tokens())
-    transport = httpx.ASGITransport(app=front)
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as made:
+    async with asking(catalog) as made:
         yield made
 
 

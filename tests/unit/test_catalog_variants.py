@@ -5,15 +5,12 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from serve.catalog.api import catalog_routes
 from serve.catalog.saving import Saved
 from serve.catalog.schemas import CatalogRefused, ProductDraft, VariantDraft
 from serve.catalog.service import Catalog
-from serve.gateway.front import Front
 from tests.databases import Databases
-from tests.unit.test_catalog_http import MUG, SHOPPER, STAFF, Tokens
+from tests.unit.catalog_over_http import MUG, SHOPPER, STAFF, asking, catalog_in
 
 SHIRT: dict[str, Any] = {
     "name": "Linen shirt",
@@ -31,15 +28,13 @@ SHIRT: dict[str, Any] = {
 
 @pytest.fixture
 async def catalog(databases: Databases) -> AsyncIterator[Catalog]:
-    made = Catalog(databases("catalog"), clock=lambda: 1_750_000_000_000)
-    yield made
-    await made.close()
+    async with catalog_in(databases("catalog")) as made:
+        yield made
 
 
 @pytest.fixture
 async def client(catalog: Catalog) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=Front(FastAPI(), [catalog_routes(catalog)], tokens=Tokens()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://shop", headers=STAFF) as made:
+    async with asking(catalog, STAFF) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from actors.runtime.ports import KeyReused, Overloaded
-from serve.gateway import front as front_module
+from serve.gateway import own_routes as own_module
 from serve.gateway.call import MAX_BODY, Bounds
 from serve.gateway.front import Front, Limits
 from serve.gateway.health import Health
@@ -509,7 +509,7 @@ async def test_readiness_and_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
         parts["journal"] = "no answer"
         bad = await http.get("/api/health/ready")
         parts["journal"] = "hangs"
-        monkeypatch.setattr(front_module, "READY_SECONDS", 0.01)
+        monkeypatch.setattr(own_module, "READY_SECONDS", 0.01)
         hanging = await http.get("/api/health/ready")
         metrics = await http.get("/metrics")
     assert (good.status_code, good.json()) == (200, {"ready": True, "parts": {"journal": "ok"}})

@@ -13,7 +13,7 @@ from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.list_orders import OrderNote, list_orders
 from pipelines.log.base import Happened
 from pipelines.progress import SqlProgress
-from pipelines.projection import Projection, ProjectionRunner
+from pipelines.projection import Projection, ProjectionRunner, Versioned
 from pipelines.show_availability import show_availability
 from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
@@ -62,8 +62,8 @@ class Index:
     def __init__(self) -> None:
         self.left: dict[str, int] = {}
 
-    async def note_stock(self, left: Mapping[str, int]) -> None:
-        self.left |= left
+    async def note_stock(self, left: Mapping[str, Versioned[int]]) -> None:
+        self.left |= {sku: note.value for sku, note in left.items()}
 
 
 async def test_units_that_an_order_gave_back_and_waits_for_are_left_for_the_catalogue(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from actors import payment
 from pipelines.keep_transactions import Session, Transaction, followed, keep_transactions
 from pipelines.log.base import Happened
 from serve.gateway.front import Front
-from serve.payments.admin_api import admin_payment_routes, csv_of
+from serve.payments.admin_api import admin_payment_routes
+from serve.payments.listing import csv_of
 from serve.payments.transactions import Place, TransactionStore
 from tests.databases import Databases
 from tests.unit.callers import PlainTokens, bearer
@@ -203,3 +206,24 @@ async def test_no_cell_is_a_formula(store: TransactionStore) -> None:
     pieces = [piece async for piece in csv_of(store, None, None)]
     assert b",'=1+1," in pieces[1]
     assert await store.page(after=Place(1, "s1", 2, 0), limit=1) == []
+
+
+async def test_a_database_from_before_rows_had_versions_keeps_its_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'payments.db'}"
+    store = TransactionStore(url)
+    opened = payment.SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1")
+    await store.keep(Happened(70, "payment", "s1", 1, 0, 1, b""), opened)
+    await store.keep(Happened(71, "payment", "s1", 2, 0, 1, b""), payment.PaymentFailed("declined"))
+    before = await everything(store)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "payments.db")) as database:
+        for index in ("transactions_by_session", "transactions_by_time"):
+            database.execute(f"DROP INDEX {index}")
+        database.execute("ALTER TABLE payment_transactions RENAME COLUMN version TO position")
+        database.execute("UPDATE payment_transactions SET position = 69 + position")
+        database.execute("CREATE INDEX transactions_by_place ON payment_transactions (position, number)")
+        database.execute("DROP TABLE alembic_version")
+        database.commit()
+    again = TransactionStore(url)
+    assert await everything(again) == before
+    await again.close()

@@ -58,10 +58,15 @@ class Analysis:
         self.stemmed = _words().filter(Filter.stemmer(_NAMES[language])).build()
         self._stop = frozenset(_STOP_WORDS[language].split())
         self.stem = lru_cache(20_000)(self._stem)
+        self.parts = lru_cache(50_000)(self._parts)
 
     def words(self, text: str) -> list[str]:
         """All words, folded but not stemmed."""
         return self.plain.analyze(normal(text))
+
+    def _parts(self, word: str) -> tuple[str, ...]:
+        """`words` of what has no spaces, remembered."""
+        return tuple(self.words(word))
 
     def telling(self, words: list[str]) -> list[str]:
         """Those that say what is looked for; all of them if none does."""

@@ -17,6 +17,10 @@ class NotWritten(Exception):
     """A part was not; to be written again."""
 
 
+class IndexGone(NotWritten):
+    """There is no such index any more."""
+
+
 class Bulk:
     """Raises NotWritten, and what the client raises; then some of it may be written."""
 
@@ -43,7 +47,8 @@ class Bulk:
         if refresh:
             wanted = wanted[:3]
         answer = await self._client.bulk(index=index, operations=operations, refresh=refresh, filter_path=wanted)
-        return [self._written(item["update"]) for item in answer["items"]]
+        # Where the index goes while it is written to, what failed has another name than what was asked for.
+        return [self._written(next(iter(item.values()))) for item in answer["items"]]
 
     def _written(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         error = item.get("error")
@@ -53,7 +58,8 @@ class Bulk:
         if item["status"] == 400:
             log.error("the document %s cannot be indexed, and is not found: %s", item["_id"], error["type"])
             return None
-        raise NotWritten(f"{error['type']} ({item['status']})")
+        kind = IndexGone if item["status"] == 404 else NotWritten
+        raise kind(f"{error['type']} ({item['status']})")
 
     async def put(self, index: str, id: str, version: int, document: Mapping[str, Any]) -> None:
         """The document, unless one of a higher version is there."""

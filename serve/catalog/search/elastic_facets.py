@@ -18,9 +18,13 @@ from serve.catalog.search.facet_counts import MOST_TERMS, PRICE_STEPS, Buckets, 
 # As if nothing were chosen, and all that is chosen; the others by the facet's place.
 TEXT = "text"
 CHOSEN = "chosen"
+_ENDS = "ends."
 
 _PRICES = {"range": {"field": "price", "ranges": [{"from": low, "to": high} for low, high in pairwise(PRICE_STEPS)]}}
 _FLAGS = {"terms": {"field": "available"}}
+_CATEGORIES = {"terms": {"field": "shown_categories", "size": MOST_TERMS}}
+_ATTRIBUTES = {"terms": {"field": "shown_attributes", "size": MOST_TERMS}}
+_ALL = {"categories": _CATEGORIES, "attributes": _ATTRIBUTES, "price": _PRICES, "available": _FLAGS}
 
 
 def filters(asked: Asked) -> dict[str, Query]:
@@ -66,9 +70,7 @@ def all_but(chosen: Mapping[str, Query], besides: str | None = None) -> list[Que
 def counts(chosen: Mapping[str, Query], numbers: Iterable[str]) -> dict[str, Any]:
     """The aggregations of all facets, and of the ends of these attributes."""
     free = [name for name in numbers if _facet(name) not in chosen]
-    made = {
-        CHOSEN: _filtered(all_but(chosen), {"shown": _shown(), "price": _PRICES, "available": _FLAGS, **ends(free)})
-    }
+    made = {CHOSEN: _filtered(all_but(chosen), {**_ALL, **ends(free)})}
     for place, name in enumerate(chosen):
         made[str(place)] = _filtered(all_but(chosen, name), _own(name))
     if chosen:
@@ -86,24 +88,17 @@ def _own(name: str) -> dict[str, Any]:
     if name == "available":
         return {"available": _FLAGS}
     if name == "category":
-        return {"shown": _shown(f"c{PART}.*")}
+        return {"categories": _CATEGORIES}
     attribute = sound(name.removeprefix("attr."))
-    return {"shown": _shown(f"[nsb]{PART}{literally(attribute)}{PART}.*"), **ends([attribute])}
-
-
-def _shown(include: str | None = None) -> dict[str, Any]:
-    terms: dict[str, Any] = {"field": "shown", "size": MOST_TERMS}
-    if include is not None:
-        terms["include"] = include
-    return {"terms": terms}
+    terms = {**_ATTRIBUTES["terms"], "include": f"[nsb]{PART}{literally(attribute)}{PART}.*"}
+    return {"attributes": {"terms": terms}, **ends([attribute])}
 
 
 def ends(names: Iterable[str]) -> dict[str, Any]:
     """Aggregations of the lowest and the highest value of each."""
     made: dict[str, Any] = {}
     for name in names:
-        made[f"low.{name}"] = {"min": {"field": _number(name)}}
-        made[f"high.{name}"] = {"max": {"field": _number(name)}}
+        made[f"{_ENDS}{name}"] = {"stats": {"field": _number(name)}}
     return made
 
 
@@ -117,16 +112,16 @@ def ends_in(counted: Mapping[str, Any]) -> dict[str, Ends]:
     found: dict[str, Ends] = {}
     for inner in counted.values():
         for key, value in inner.items():
-            if key.startswith("low."):
-                name = key.removeprefix("low.")
-                found[name] = (value["value"], inner[f"high.{name}"]["value"])
+            if key.startswith(_ENDS):
+                found[key.removeprefix(_ENDS)] = (value["min"], value["max"])
     return found
 
 
 def facets(counted: Mapping[str, Any], known: Mapping[str, Ends], chosen: Mapping[str, Query], asked: Asked) -> Facets:
     """What `counts` found. Raises KeyError with the names of the attributes whose ends are not `known`."""
     base = counted[CHOSEN]
-    shown: Buckets = base["shown"]["buckets"]
+    categories: Buckets = base["categories"]["buckets"]
+    attributes: Buckets = base["attributes"]["buckets"]
     prices: Buckets = base["price"]["buckets"]
     flags: Buckets = base["available"]["buckets"]
     for place, name in enumerate(chosen):
@@ -135,16 +130,18 @@ def facets(counted: Mapping[str, Any], known: Mapping[str, Ends], chosen: Mappin
             prices = own["price"]["buckets"]
         elif name == "available":
             flags = own["available"]["buckets"]
+        elif name == "category":
+            categories = own["categories"]["buckets"]
         else:
-            start = (f"c{PART}",) if name == "category" else _starts(name)
-            shown = [one for one in shown if not one["key"].startswith(start)] + own["shown"]["buckets"]
+            others = [one for one in attributes if not one["key"].startswith(_starts(name))]
+            attributes = others + own["attributes"]["buckets"]
 
     def ends_of(names: list[str]) -> Mapping[str, Ends]:
         if lacking := [name for name in names if name not in known]:
             raise KeyError(*lacking)
         return known
 
-    return facets_of(shown, prices, flags, asked, ends_of)
+    return facets_of(categories + attributes, prices, flags, asked, ends_of)
 
 
 def _starts(name: str) -> tuple[str, ...]:

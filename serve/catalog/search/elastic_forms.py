@@ -8,6 +8,7 @@ Query: TypeAlias = dict[str, Any]
 
 EVERYTHING: Query = {"match_all": {}}
 NOTHING: Query = {"match_none": {}}
+MOST_ALIKE = 50
 # Of so long a word each typo is a branch of an expression, which may have a thousand characters.
 LONGEST_BEGINNING = 12
 
@@ -22,7 +23,8 @@ class ElasticForms:
         return _constant({"prefix": {field: {"value": start}}}, score)
 
     def alike(self, field: str, term: str, typos: int, score: float) -> Query:
-        alike = {"value": term, "fuzziness": typos, "transpositions": True, "rewrite": "constant_score"}
+        # Not the rewrite to constant scores, which would build the automaton once for each segment.
+        alike = {"value": term, "fuzziness": typos, "transpositions": True, "max_expansions": MOST_ALIKE}
         return _constant({"fuzzy": {field: alike}}, score)
 
     def begins_alike(self, field: str, start: str, score: float) -> Query:

@@ -196,6 +196,7 @@ class ElasticIndexes:
         """See `ProductIndexes`."""
         assert isinstance(index, ElasticIndex)
         before = await self._aliased(self._names.products)
+        await self._client.indices.forcemerge(index=index.name, max_num_segments=1)
         await self._client.indices.put_settings(index=index.name, settings=SETTINGS_LIVE)
         await self._client.indices.refresh(index=index.name)
         # One step: at no time does none answer, or two.

@@ -46,7 +46,7 @@ class Marker:
     def _matches(self, word: str) -> bool:
         known = self._known.get(word)
         if known is None:
-            known = self._known[word] = any(map(self._is_meant, self._analysis.words(word)))
+            known = self._known[word] = any(map(self._is_meant, self._analysis.parts(word)))
         return known
 
     def _is_meant(self, word: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from pipelines.progress import METADATA as PROGRESS
+from pipelines.progress import bring_up_to_date
 from pipelines.sql.retrying import transaction
 from pipelines.sql.revisions import metadata_of
 from pipelines.sql.words import insert_missing
@@ -24,7 +25,7 @@ class SearchStock:
     """Implements `pipelines.index_products.KnowsStock`. Raises what SQLAlchemy raises."""
 
     def __init__(self, url: str) -> None:
-        self._engine = open_engine(url, METADATA, 2)
+        self._engine = open_engine(url, METADATA, 2, bring_up_to_date)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._engine.dispose)
@@ -44,11 +45,11 @@ class SearchStock:
         """See `KnowsStock`."""
         await asyncio.to_thread(self._doubt, list(skus))
 
+    @transaction(again=True)
     def _doubt(self, skus: list[str]) -> None:
         with self._engine.begin() as connection:
             for some in _pieces(skus):
-                connection.execute(sa.delete(DOUBTED).where(DOUBTED.c.sku.in_(some)))
-                connection.execute(sa.insert(DOUBTED), [{"sku": sku} for sku in some])
+                insert_missing(connection, DOUBTED, [{"sku": sku} for sku in some])
 
     async def doubted(self) -> frozenset[str]:
         """See `KnowsStock`."""

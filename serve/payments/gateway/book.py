@@ -30,27 +30,7 @@ from serve.payments.gateway.calls import (
 )
 from serve.payments.gateway.outcomes import DECLINED_BY_SHOPPER, Behaviour, behaviour, card
 from serve.payments.gateway.outgoing import Outgoing
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS intents (
-    id TEXT PRIMARY KEY, session TEXT NOT NULL UNIQUE, amount INTEGER NOT NULL, currency TEXT NOT NULL,
-    status TEXT NOT NULL, attempt TEXT, code TEXT, action_type TEXT, action_url TEXT, settles_at INTEGER,
-    created_at INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS intents_settling ON intents (settles_at) WHERE settles_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS attempts (
-    key TEXT PRIMARY KEY, intent TEXT NOT NULL, number INTEGER NOT NULL, method TEXT NOT NULL, reference TEXT,
-    return_url TEXT NOT NULL, answer BLOB NOT NULL, started_at INTEGER NOT NULL, UNIQUE (intent, number));
-CREATE TABLE IF NOT EXISTS captures (
-    intent TEXT PRIMARY KEY, attempt TEXT NOT NULL, amount INTEGER NOT NULL, captured_at INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS refunds (
-    intent TEXT NOT NULL, refund_id TEXT NOT NULL, amount INTEGER NOT NULL, ok INTEGER NOT NULL, code TEXT,
-    refunded_at INTEGER NOT NULL, PRIMARY KEY (intent, refund_id));
-"""
-READ = """
-SELECT i.id, i.session, i.amount, i.currency, i.status, i.attempt, i.code, i.action_type, i.action_url,
-    coalesce((SELECT amount FROM captures c WHERE c.intent = i.id), 0),
-    coalesce((SELECT sum(amount) FROM refunds r WHERE r.intent = i.id AND r.ok), 0), i.settles_at, a.method, a.reference
-FROM intents i LEFT JOIN attempts a ON a.key = i.attempt WHERE """
+from serve.payments.gateway.tables import READ, SCHEMA, Transaction
 
 
 class GatewayBook:
@@ -69,12 +49,12 @@ class GatewayBook:
 
         Raises sqlite3.Error if the transaction could not be committed; then none was carried out.
         """
-        with self._lock, self._transaction():
+        with self._lock, Transaction(self._db):
             return [self._one(call) for call in calls]
 
     def settle(self) -> None:
         """Let every charge succeed whose time has come, so that its webhook goes out unasked."""
-        with self._lock, self._transaction():
+        with self._lock, Transaction(self._db):
             due = "SELECT id FROM intents WHERE settles_at <= ?"
             for (intent,) in self._db.execute(due, (self._now(),)).fetchall():
                 self._intent(intent)
@@ -86,7 +66,7 @@ class GatewayBook:
 
     def note_webhook(self, number: int, delivered: bool) -> None:
         """Strike off what was delivered; try again later what was not, and give up after a day's tries."""
-        with self._lock, self._transaction():
+        with self._lock, Transaction(self._db):
             self._outgoing.note(number, delivered, self._now())
 
     def next_due(self) -> int | None:
@@ -110,9 +90,6 @@ class GatewayBook:
     def close(self) -> None:
         with self._lock:
             self._db.close()
-
-    def _transaction(self) -> "_Transaction":
-        return _Transaction(self._db)
 
     def _one(self, call: Call) -> Reply:
         self._db.execute("SAVEPOINT one")
@@ -303,23 +280,6 @@ class GatewayBook:
         if settles_at is not None and settles_at <= self._now() and intent.attempt is not None:
             return self._capture(intent.id, intent.attempt, self._behaviour(intent.attempt), settles_at)
         return intent
-
-
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._db.execute("COMMIT")
-        finally:
-            # Also after a commit that failed, or no later transaction could begin.
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
 
 def _no_such_intent(intent: str) -> Problem:

@@ -1,0 +1,132 @@
+"""What can happen to the servers, and what has to go on meanwhile."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
+
+from deploy.servers import Server
+from deploy.servers.mongo import MongoServer, primary
+from deploy.servers.mongo_wire import command
+from tests.running import end
+from tests.servers.proxies import BLACK_HOLE, RESET, Toxic, latency
+from tests.servers.stage import Stage, empty_redis
+
+HURT_SECONDS = 8.0
+"""How long most faults last."""
+SLOW_MS = 2_000
+DEADLINE_SECONDS = 15
+EVERYTHING = frozenset({"new cart", "cart", "checkout", "order", "orders", "categories", "product", "search"})
+GOES_ON: dict[str, frozenset[str]] = {
+    "mongo": frozenset({"order", "orders", "categories", "product", "search"}),
+    "kafka": EVERYTHING,
+    # A cart change by a shopper who has a token needs MongoDB only.
+    "mysql": frozenset({"cart"}),
+    "redis": EVERYTHING,
+    "elasticsearch": EVERYTHING - {"search"},
+}
+"""What is answered as ever while a server is away, for as long as it is."""
+
+
+class Fault(NamedTuple):
+    """`hurt`: it is so within. `seconds`: how long. `quick`: whether it is among those of every run of CI.
+
+    `settings`: what the shop runs with. `ends`: what may become of an order.
+    """
+
+    name: str
+    server: str
+    hurt: Callable[[Stage], AbstractContextManager[object]]
+    seconds: float
+    goes_on: frozenset[str]
+    quick: bool = False
+    settings: Mapping[str, str] = {}
+    ends: frozenset[str] = frozenset({"confirmed"})
+
+
+def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        server = stage.servers[stage.names(name)]
+        server.kill()
+        yield
+        server.start()
+
+    return hurt
+
+
+def _toxic(name: str, toxics: tuple[Toxic, ...]) -> Callable[[Stage], AbstractContextManager[object]]:
+    def hurt(stage: Stage) -> AbstractContextManager[object]:
+        assert stage.proxies is not None
+        return stage.proxies.toxic(name, toxics)
+
+    return hurt
+
+
+def _process_killed(title: str) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        (process,) = stage.shop.titled(title)
+        end(process)
+        yield
+
+    return hurt
+
+
+@contextmanager
+def _redis_emptied(stage: Stage) -> Iterator[None]:
+    empty_redis(stage.shop.settings)
+    yield
+
+
+@contextmanager
+def _stepped_down(stage: Stage) -> Iterator[None]:
+    command(_primary(stage).port, {"replSetStepDown": 30, "secondaryCatchUpPeriodSecs": 10})
+    yield
+
+
+@contextmanager
+def _primary_killed(stage: Stage) -> Iterator[None]:
+    server = _primary(stage)
+    server.kill()
+    yield
+    server.start()
+
+
+def _primary(stage: Stage) -> Server:
+    return primary(one for one in stage.servers if isinstance(one, MongoServer))
+
+
+def _of(server: str) -> list[Fault]:
+    on = GOES_ON[server]
+    return [
+        Fault(f"{server}: kill -9 and restart", server, _killed(server), 3.0, on, quick=True),
+        Fault(f"{server}: connections reset", server, _toxic(server, RESET), HURT_SECONDS, on, quick=True),
+        Fault(f"{server}: black hole", server, _toxic(server, BLACK_HOLE), 2 * HURT_SECONDS, on),
+        Fault(f"{server}: 2 s latency", server, _toxic(server, latency(SLOW_MS)), 2 * HURT_SECONDS, on),
+    ]
+
+
+FAULTS = [
+    *(fault for server in GOES_ON for fault in _of(server)),
+    Fault(
+        "elasticsearch: away for a minute", "elasticsearch", _killed("elasticsearch"), 60.0, GOES_ON["elasticsearch"]
+    ),
+    Fault("redis: emptied", "redis", _redis_emptied, 1.0, EVERYTHING),
+    Fault("a pipeline's process: kill -9", "", _process_killed("ray::PipelineActor"), HURT_SECONDS, EVERYTHING),
+    Fault("a host's process: kill -9", "", _process_killed("ray::HostActor"), HURT_SECONDS, frozenset()),
+    Fault("a replica's process: kill -9", "", _process_killed("ray::ServeReplica"), HURT_SECONDS, frozenset()),
+    Fault(
+        "kafka: away longer than the payment deadline",
+        "kafka",
+        _killed("kafka"),
+        DEADLINE_SECONDS + 10,
+        EVERYTHING,
+        settings={"TROUPE_PAYMENT_DEADLINE_SECONDS": str(DEADLINE_SECONDS)},
+        ends=frozenset({"confirmed", "cancelled"}),
+    ),
+]
+OF_CLUSTERS = [
+    Fault("mongo: the primary of three steps down", "mongo", _stepped_down, HURT_SECONDS, GOES_ON["mongo"]),
+    Fault("mongo: the primary of three killed", "mongo", _primary_killed, HURT_SECONDS, GOES_ON["mongo"]),
+    Fault("kafka: one of three brokers killed", "kafka", _killed("kafka-1"), HURT_SECONDS, EVERYTHING),
+]

@@ -1,0 +1,122 @@
+"""A whole shop on real servers of its own, each with a proxy in front of it, so that all of them may be hurt."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple, Self
+
+import pytest
+import redis
+
+from deploy.servers import Servers
+from deploy.servers.environment import for_a_shop
+from deploy.servers.server import HOST, Service, free_port
+from serve.settings import Settings
+from serve.setup_steps import set_up
+from tests.running import RunningShop
+from tests.servers.proxies import Proxies
+
+PARTITIONS = 3
+SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
+"""What the shop is run on; each has its setting in `deploy.servers`."""
+SETTINGS = {
+    "TROUPE_KAFKA_PARTITIONS": str(PARTITIONS),
+    # Limited, so that who counts is asked, but never refused.
+    "TROUPE_RATE_PER_MINUTE": "1000000",
+    "TROUPE_RATE_BURST": "100000",
+    "TROUPE_RATE_ADDRESS_FACTOR": "100",
+}
+
+
+class Stage(NamedTuple):
+    servers: Servers
+    proxies: Proxies | None
+    shop: RunningShop
+    always: Mapping[str, str]
+
+    def need(self, server: str) -> None:
+        """Skips the test where this machine has no such server."""
+        if server in self.servers.missing:
+            pytest.skip(f"{server} cannot be run here: {self.servers.missing[server]}")
+
+    def run_with(self, settings: Mapping[str, str]) -> None:
+        """Sees to it that the shop runs with these, besides those that it always has."""
+        wanted = {**self.always, **settings}
+        if self.shop.variables != wanted:
+            self.shop.stop()
+            self.shop.variables = wanted
+            self.shop.start()
+
+    def names(self, server: str) -> str:
+        """What the server is called among `servers`: mysql may be MariaDB."""
+        return self.servers.stands_in.get(server, server)
+
+
+class Guarded:
+    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies."""
+
+    def __init__(self, names: tuple[str, ...] = SERVERS) -> None:
+        self._ports = {name: free_port() for name in names}
+        advertised = f"{HOST}:{self._ports['kafka']}"
+        self.servers = Servers([*names, "toxiproxy"], advertised=advertised)
+        self.settings: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self.servers.__enter__()
+        try:
+            running = dict(self.servers.running)
+            self.proxies = Proxies(running.pop("toxiproxy").url())
+            for name, service in running.items():
+                self.settings |= self._guard(name, service)
+        except BaseException:
+            self.servers.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.proxies.close()
+        self.servers.stop()
+
+    def _guard(self, name: str, service: Service) -> dict[str, str]:
+        (server,) = service.servers
+        place = f"{HOST}:{self._ports[name]}"
+        self.proxies.add(name, place, server.address)
+        # A client of a replica set would ask it where its members are, and go there.
+        return {
+            key: value.replace(server.address, place).replace("replicaSet=rs0", "directConnection=true")
+            for key, value in service.settings().items()
+        }
+
+
+@contextmanager
+def on_stage() -> Iterator[Stage]:
+    """The shop runs when it begins; all is gone when it ends."""
+    with Guarded() as guarded, _shop_on(guarded.settings) as shop:
+        yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_clusters() -> Iterator[Stage]:
+    """As `on_stage`, with three members each of what is made of several, and nothing in front of them."""
+    with (
+        Servers(SERVERS, brokers=3, mongo_nodes=3) as servers,
+        _shop_on(for_a_shop(servers.running)) as shop,
+    ):
+        yield Stage(servers, None, shop, dict(shop.variables))
+
+
+@contextmanager
+def _shop_on(settings: Mapping[str, str]) -> Iterator[RunningShop]:
+    shop = RunningShop(demo=False, services=(), **{**SETTINGS, **settings})
+    try:
+        set_up(shop.settings, lambda _: None)
+        with shop:
+            yield shop
+    finally:
+        shop.remove()
+
+
+def empty_redis(settings: Settings) -> None:
+    """FLUSHALL."""
+    assert settings.redis_url is not None
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.flushall()

@@ -1,0 +1,92 @@
+"""Hurts a server under a load of shoppers, and finds out what became of them and of the shop."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from tests.crowds import until
+from tests.servers import table
+from tests.servers.faults import Fault
+from tests.servers.load import FINE, Load, Seen, answers, goods, longest
+from tests.servers.stage import Stage
+from tests.servers.verdict import judge
+
+BEFORE = 60
+"""So many answers there are before the blow."""
+LONGEST = 30.0
+"""Every answer comes within this, in seconds, whatever happens."""
+EXAMPLES = 3
+
+
+def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fixture `stage` is only made when it is needed: a row that there is already is not made again."""
+    rows = table.place()
+    if rows is not None and table.has(fault.name, rows):
+        pytest.skip("the file has its row")
+    stage: Stage = request.getfixturevalue("stage")
+    stage.need(fault.server)
+    stage.run_with(fault.settings)
+    row, wrong = asyncio.run(_row(stage, fault))
+    with capsys.disabled():
+        told = (row["answers"], row["longest"], row["normal_after"], row["settled_after"])
+        print(f"\n  {fault.name}:", *told)  # noqa: T201
+    if rows is not None:
+        table.add(table.here() | row | {"failed": wrong}, rows)
+    assert not wrong
+
+
+async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
+    products = await asyncio.to_thread(goods, stage.shop)
+    async with Load(stage.shop, products) as load:
+        load.start()
+        await until(lambda: len(load.seen) >= BEFORE)
+        began = time.monotonic()
+        hurt = fault.hurt(stage)
+        await asyncio.to_thread(hurt.__enter__)
+        await asyncio.sleep(fault.seconds)
+        healing = time.monotonic()
+        await asyncio.to_thread(hurt.__exit__, None, None, None)
+        healed = time.monotonic()
+        wrong: list[str] = []
+        try:
+            normal = await load.normal()
+        except AssertionError as error:
+            wrong.append(str(error))
+            normal = time.monotonic() - healed
+        await load.stop()
+        verdict = await judge(stage.shop, load, products, fault.ends)
+    during = [one for one in load.seen if one.at + one.seconds >= began and one.at <= healed + normal]
+    wrong += _not_as_told(fault, during, began, healing)
+    for sort, found in (("lost", verdict.lost), ("twice", verdict.twice), ("hanging", verdict.hanging)):
+        wrong += [f"{sort}: {one}" for one in found[:EXAMPLES]]
+    row = {
+        "fault": fault.name,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "lasted": round(healed - began, 1),
+        "answers": answers(during),
+        "longest": longest(during),
+        "went_on": sorted(fault.goes_on),
+        "normal_after": round(normal, 1),
+        "settled_after": verdict.settled_after,
+        "lost": len(verdict.lost),
+        "twice": len(verdict.twice),
+        "hanging": len(verdict.hanging),
+        "bought": len(load.bought),
+    }
+    return row, wrong
+
+
+def _not_as_told(fault: Fault, during: list[Seen], began: float, healing: float) -> list[str]:
+    """Answers that no page documents, that came too late, or were refused though nothing stood in their way."""
+    odd = {one.told for one in during if one.told not in (*FINE, "503")}
+    if fault.name.startswith("a replica"):
+        odd = {told for told in odd if told[:3].isdigit() and not told.startswith("503")}
+    wrong = [f"somebody was told {told}" for told in sorted(odd)]
+    wrong += [f"{one.what} took {one.seconds:.1f} s" for one in during if one.seconds > LONGEST][:EXAMPLES]
+    within = [one for one in during if began <= one.at <= healing and one.what in fault.goes_on]
+    refused = [one for one in within if one.told not in FINE]
+    return wrong + [
+        f"{one.what} was refused {one.at - began:.1f} s after the blow: {one.told}" for one in refused[:EXAMPLES]
+    ]
