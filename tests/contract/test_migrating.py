@@ -1,6 +1,5 @@
 """A shop that ran in a folder goes on on the real servers: nobody and nothing is lost, and nobody is told twice."""
 
-import asyncio
 import itertools
 import secrets
 import sqlite3
@@ -12,19 +11,17 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines.log.cloud_events import KafkaCluster
-from pipelines.log.topics import make_topics
 from pipelines.sql.mysql import open_mysql
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
 from serve.audit.report import lines_of
-from serve.journals import cart_journal, sql_journal
 from serve.migrating.failing import CannotMigrate
 from serve.migrating.moving import Moved, move
 from serve.notifications.tables import MAILS
 from serve.settings import Settings
+from serve.setup_steps import set_up
 from tests.api.shopping import Buyer, Staff, body, log_in
-from tests.contract.own_databases import mongo_database
-from tests.databases import METADATA, databases_on
+from tests.contract.own_databases import mongo_database, shop_on_mysql
 from tests.servers import address
 from tests.unit.whole_shop import CHEAP, WholeShop, whole_shop
 from tests.waiting import eventually
@@ -87,26 +84,15 @@ def _notices(buyer: Buyer, at_least: int) -> set[tuple[str, str]]:
 @pytest.fixture(params=["mysql alone", "mysql, mongo and kafka"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
     """Servers that are set up, each with a place of this test's own."""
-    with databases_on("mysql", tmp_path) as databases, mongo_database() as mongo:
-        for name in (*METADATA, "journal"):
-            databases(name)
-        assert databases.server is not None
-        given: dict[str, Any] = {**CHEAP, "data_dir": tmp_path / "new"}
-        given["mysql_url"] = databases.server.render_as_string(hide_password=False)
+    with shop_on_mysql() as mysql, mongo_database() as mongo:
+        given: dict[str, Any] = {**CHEAP, "data_dir": tmp_path / "new", "mysql_url": mysql}
         if "kafka" in request.param:
             cluster = KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
             given |= {"kafka_servers": cluster.servers, "kafka_prefix": cluster.prefix, "mongo_url": mongo}
-            asyncio.run(make_topics(cluster, 3, 1, lambda _: None))
+            given |= {"kafka_replication": 1, "kafka_partitions": 3}
         made = Settings.model_validate(given)
-        asyncio.run(_set_up(made))
+        set_up(made, lambda _: None)
         yield made
-
-
-async def _set_up(settings: Settings) -> None:
-    for journal in (sql_journal(settings), cart_journal(settings)):
-        if journal is not None:
-            await journal.setup()
-            await journal.close()
 
 
 def _move(before: Before, settings: Settings) -> tuple[Moved, dict[str, int]]:
