@@ -19,6 +19,8 @@ from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import PartitionLog, check, consumer_of, end
 
 COMMIT_SECONDS = 1.0
+# Longer than one request may take: the client would complain of one that is broken off.
+COMMIT_DEADLINE_SECONDS = 15.0
 SESSION_SECONDS = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 5.0
@@ -159,7 +161,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             if not new:
                 continue
             try:
-                async with asyncio.timeout(SESSION_SECONDS):
+                async with asyncio.timeout(COMMIT_DEADLINE_SECONDS):
                     await self._consumer.commit(new)
                 committed |= new
             except (KafkaError, TimeoutError) as error:

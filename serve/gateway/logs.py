@@ -15,7 +15,38 @@ _SECRET_NAMES = re.compile(
     r"authorization|password|secret|token|cookie|api_?key|private_?key|credential", re.IGNORECASE
 )
 _SECRET_TEXTS = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|://[^/\s:@]+:[^/\s@]+@")
+# Each of its connections tries again ten times a second, and says so.
+TALKATIVE = (
+    "aiokafka",
+    "aiokafka.conn",
+    "aiokafka.cluster",
+    "aiokafka.consumer.fetcher",
+    "aiokafka.consumer.group_coordinator",
+    "aiokafka.producer.sender",
+)
+SELDOM_SECONDS = 10.0
+SORTS = 200
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class _Seldom(logging.Filter):
+    """Passes of each sort of message one in ten seconds, and says how many it kept back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[object, float] = {}
+        self._kept_back: dict[object, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created - self._last.get(record.msg, float("-inf")) < SELDOM_SECONDS:
+            self._kept_back[record.msg] = self._kept_back.get(record.msg, 0) + 1
+            return False
+        if len(self._last) >= SORTS:
+            self._last.clear()
+        self._last[record.msg] = record.created
+        if more := self._kept_back.pop(record.msg, 0):
+            record.msg, record.args = f"{record.getMessage()} (and {more} more like it)", None
+        return True
 
 
 def _redacted(value: Any) -> Any:
@@ -58,6 +89,10 @@ def configure(level: str = "info") -> None:
     # Libraries that log each request or statement would repeat what we log, with less care for secrets.
     for name in ("uvicorn.access", "httpx", "sqlalchemy.engine"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in TALKATIVE:
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, _Seldom) for one in logger.filters):
+            logger.addFilter(_Seldom())
 
 
 def log(**bound: Any) -> structlog.typing.FilteringBoundLogger:

@@ -16,7 +16,7 @@ from tests.running import RunningShop
 from tests.servers.proxies import Proxies
 
 PARTITIONS = 3
-SERVERS = ("mongo", "kafka", "mysql")
+SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
 """What the shop is run on; each has its setting in `deploy.servers`."""
 SETTINGS = {
     "TROUPE_KAFKA_PARTITIONS": str(PARTITIONS),

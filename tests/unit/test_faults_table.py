@@ -1,0 +1,49 @@
+"""docs/faults.md from the rows that the tests of faults wrote."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import table
+
+MACHINE = {"cores": 2, "processor": "A processor", "memory_gib": 4.0, "system": "Linux 6", "python": "3.11.7"}
+
+
+def _row(fault: str, commit: str = "abc", **more: Any) -> dict[str, Any]:
+    return {
+        "fault": fault,
+        "commit": commit,
+        "machine": MACHINE,
+        "lasted": 3.0,
+        "answers": {"200": 7, "503": 2},
+        "longest": {"cart": 0.2, "checkout": 5.13},
+        "went_on": ["cart"],
+        "normal_after": 1.0,
+        "settled_after": 2.0,
+        "lost": 0,
+        "twice": 0,
+        "hanging": 0,
+        "failed": [],
+        **more,
+    }
+
+
+def test_the_newest_row_of_each_fault_is_shown() -> None:
+    rows = [_row("kafka: killed", failed=["x"]), _row("redis: killed"), _row("kafka: killed", lasted=4.0)]
+    shown = [line for line in table.page(rows).splitlines() if "killed" in line]
+    assert shown == [
+        "| kafka: killed | 4.0 s | 200 × 7, 503 × 2 | 5.1 s (checkout) | cart | 1.0 s | 2.0 s | 0 | 0 | 0 |",
+        "| redis: killed | 3.0 s | 200 × 7, 503 × 2 | 5.1 s (checkout) | cart | 1.0 s | 2.0 s | 0 | 0 | 0 |",
+    ]
+
+
+def test_what_has_a_good_row_of_this_commit_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "commit", lambda _: "abc")
+    rows = tmp_path / "faults.jsonl"
+    assert not table.has("kafka: killed", rows)
+    table.add(_row("kafka: killed", failed=["somebody was told 500"]), rows)
+    table.add(_row("kafka: killed", commit="older"), rows)
+    assert not table.has("kafka: killed", rows)
+    table.add(_row("kafka: killed"), rows)
+    assert table.has("kafka: killed", rows)
