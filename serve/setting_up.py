@@ -18,6 +18,8 @@ from serve.settings import Settings
 Tell = Callable[[str], None]
 
 LOCK_SECONDS = 60
+CHANGE_SECONDS = 3600
+"""That a change of one table may take; large ones are copied."""
 _DENIED = (1044, 1045, 1142, 1227)
 
 
@@ -138,7 +140,7 @@ def _set_up_mysql(name: str, url: sa.URL, tell: Tell) -> None:
 
     database = DATABASES[name]
     head = database.metadata.info["revision"]
-    with _opened(url) as connection, _alone(connection, f"troupe setup {url.database}"):
+    with alone(url) as connection:
         found = revision_of(connection)
         if found is not None and found > head:
             raise SetupFailed(behind(name, found, head))
@@ -155,7 +157,7 @@ def _set_up_mysql(name: str, url: sa.URL, tell: Tell) -> None:
 
 @contextmanager
 def _opened(url: sa.URL) -> Iterator[sa.Connection]:
-    engine = open_mysql(url.render_as_string(hide_password=False), 1)
+    engine = open_mysql(url.render_as_string(hide_password=False), 1, CHANGE_SECONDS)
     try:
         with engine.begin() as connection:
             yield connection
@@ -164,15 +166,16 @@ def _opened(url: sa.URL) -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def _alone(connection: sa.Connection, name: str) -> Iterator[None]:
-    """Several processes may be told to set up at once. The name of a lock has at most 64 characters."""
-    got = connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name[-64:], LOCK_SECONDS)).scalar()
-    if not got:
-        raise SetupFailed("Somebody else has been setting up for a minute; try again.")
-    try:
-        yield
-    finally:
-        connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name[-64:],))
+def alone(url: sa.URL) -> Iterator[sa.Connection]:
+    """A connection to a database on MySQL; other processes that set it up wait. Raises SetupFailed."""
+    name = f"troupe setup {url.database}"[-64:]  # a lock's name has no more characters
+    with _opened(url) as connection:
+        if not connection.exec_driver_sql("SELECT GET_LOCK(%s, %s)", (name, LOCK_SECONDS)).scalar():
+            raise SetupFailed("Somebody else has been setting up for a minute; try again.")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
 
 
 def _code(error: DBAPIError) -> int | None:

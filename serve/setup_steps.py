@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from pipelines.log.topics import TopicsFailed, make_topics
 from serve.catalog.search.choosing import set_up_search
 from serve.event_logs import cluster_of
 from serve.journals import cart_journal, sql_journal
-from serve.setting_up import SetupFailed, Tell, make_database, set_up_databases
+from serve.setting_up import SetupFailed, Tell, alone, make_database, set_up_databases
 from serve.settings import Settings
 
 
@@ -35,9 +36,12 @@ def set_up(settings: Settings, tell: Tell) -> None:
 def set_up_journals(settings: Settings, tell: Tell) -> None:
     """The tables of the journal of orders, payments and stock, and what that of the carts needs."""
     try:
-        if settings.mysql_url is not None:
-            make_database(sa.make_url(settings.database_url("journal")), tell)
-        asyncio.run(_set_up_journals(settings, tell))
+        with ExitStack() as stack:
+            if settings.mysql_url is not None:
+                url = sa.make_url(settings.database_url("journal"))
+                make_database(url, tell)
+                stack.enter_context(alone(url))
+            asyncio.run(_set_up_journals(settings, tell))
     except (JournalUnavailable, OperationalError) as error:
         raise SetupFailed(f"A journal cannot be set up: {type(error).__name__}") from None
 

@@ -24,7 +24,7 @@ _SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _REPEATS_VALUES = {1062, 1264, 1292, 1366, 1406, 1411}
 
 
-def open_mysql(url: str, connections: int) -> Engine:
+def open_mysql(url: str, connections: int, answer_seconds: int = ANSWER_SECONDS) -> Engine:
     """At most so many connections. Transactions are READ COMMITTED; with the execution option ``writes=False`` they see
     one snapshot and cannot write. An UPDATE counts the rows that it found, whether or not it changed them."""
     engine = create_engine(
@@ -38,8 +38,8 @@ def open_mysql(url: str, connections: int) -> Engine:
         hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": ANSWER_SECONDS,
-            "write_timeout": ANSWER_SECONDS,
+            "read_timeout": answer_seconds,
+            "write_timeout": answer_seconds,
             "charset": "utf8mb4",
             "client_flag": CLIENT.FOUND_ROWS,
             "init_command": _SESSION,
