@@ -1,6 +1,7 @@
 """What only Elasticsearch has to show: late writes, several writers, rebuilds that nobody notices."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -12,7 +13,7 @@ from elasticsearch import AsyncElasticsearch
 from pipelines.index_products import Change, ProductIndexer, index_stock
 from pipelines.projection import Versioned
 from serve.catalog.search.analysis import Analysis
-from serve.catalog.search.base import Asked
+from serve.catalog.search.base import Asked, Range, Wanted
 from serve.catalog.search.elastic import ElasticSearch
 from serve.catalog.search.elastic_client import client_of
 from serve.catalog.search.elastic_indexes import ElasticIndex, ElasticIndexes, Names, ask_for_rebuild, setup
@@ -120,6 +121,39 @@ async def test_writes_to_an_index_that_was_given_up_make_no_other(world: World) 
     with pytest.raises(Exception, match="index_not_found"):
         await given_up.write([Change("a", product("a", "Kettle"), version=1)], 1)
     assert given_up.name not in (await world.client.indices.get(index=f"{world.names.prefix}-*"))
+
+
+async def test_no_text_and_no_filter_breaks_it(world: World) -> None:
+    index = await world.index()
+    facts = product(
+        "a", "Kettle \x00 \U0001fad6", "Kitchen", attributes={"Ma.te*rial": "(Iron|.*)", "W": 3, "w": 4.5}
+    )
+    await index.write([Change("a", facts, version=1)], 1)
+    odd = [
+        '"',
+        "*",
+        "ket* ~2",
+        "\u0301",
+        "a" * 200,
+        "kettle\x00",
+        "\U0001fad6",
+        "\ud800 kettle",
+        "kettl(e",
+        "x" * 90 + "yz",
+    ]
+    odd += ["kettle " * 28, "name:kettle", "k.ttl|", "ke\\tt", "2\ufe0f26cm", "kett\u00e9l", "İstanbul kettles"]
+    for text in odd:
+        await world.search.search(Asked(text=text))
+        await world.search.suggest(text, 8)
+        wanted = {
+            key: Wanted((text,), (Range(-math.inf, 5), Range(math.inf, None))) for key in ("w", "ma_te_rial", text)
+        }
+        found = await world.search.search(
+            Asked(categories=(text,), attributes=wanted, price_max=2**62, available=False)
+        )
+        assert found.facets is not None
+    found = await world.search.search(Asked(attributes={"w": Wanted((), (Range(4, 5),))}))
+    assert [hit.id for hit in found.hits] == ["a"]
 
 
 async def test_setup_can_be_run_again(world: World) -> None:
