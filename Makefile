@@ -40,7 +40,7 @@ servers: install
 	@$(BIN)/python -m deploy.servers up
 
 run-servers: install
-	@$(BIN)/python -m deploy.servers run --settings -- $(BIN)/troupe run
+	@$(BIN)/python -m deploy.servers run --settings -- sh -c '$(BIN)/troupe setup && exec $(BIN)/troupe run'
 
 tour: install
 	@$(BIN)/troupe tour

@@ -1,6 +1,8 @@
 """Databases for tests of what speaks SQL: SQLite always, a real server where there is one."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from serve.changes import store as changes
 from serve.notifications import tables as notifications
 from serve.orders import tables as orders
 from serve.payments import transactions
+from serve.settings import load
+from serve.setup_steps import set_up
 from serve.users import account_tables  # noqa: F401  # tables of theirs are made too
 from serve.users import tables as users
 from tests.servers import address
@@ -111,3 +115,17 @@ class Servers:
     def close(self) -> None:
         for server in self._found.values():
             server.close()
+
+
+@contextmanager
+def shop_on(kind: str) -> Iterator[str]:
+    """The `mysql_url` of a shop of which `troupe setup` has made everything."""
+    server = Server(sa.make_url(address(kind.upper())))
+    url = server.url.set(database=f"test_{secrets.token_hex(6)}")
+    shown = url.render_as_string(hide_password=False)
+    try:
+        set_up(load(mysql_url=shown), lambda _: None)
+        yield shown
+    finally:
+        for name in ("journal", *METADATA):
+            server.say(f"DROP DATABASE IF EXISTS {url.database}_{name}")

@@ -78,5 +78,15 @@ def _made(
     metadata.create_all(connection)
     if catch_up is not None:
         catch_up(connection)
+    if there:
+        _check_columns(connection, metadata)
     stamp(connection, wanted)
     return wanted
+
+
+def _check_columns(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    seen = sa.inspect(connection)
+    for table in metadata.tables.values():
+        if lacking := set(table.columns.keys()) - {column["name"] for column in seen.get_columns(table.name)}:
+            name = f"The database {metadata.info['database']}"
+            raise SchemaBehind(f"{name} is too old for this shop: {table.name} has no column {min(lacking)}.")

@@ -6,8 +6,10 @@ from hashlib import blake2b
 from xml.etree import ElementTree
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
+from pipelines.sql.retrying import transaction
+from pipelines.sql.words import insert_missing
 from serve.catalog.schemas import CatalogRefused, Slug
 from serve.catalog.store import Store
 from serve.catalog.tables import images
@@ -47,16 +49,14 @@ def checked_image(name: str, svg: str) -> Image:
     return Image(name, svg, blake2b(svg.encode(), digest_size=12).hexdigest())
 
 
+@transaction(again=True)
 def put_images(store: Store, drawn: Sequence[Image]) -> None:
     """Creates or replaces images in one transaction."""
     with store.writing() as connection:
         for image in drawn:
             values = {"svg": image.svg, "digest": image.digest}
-            mine = images.c.name == image.name
-            if connection.scalar(select(images.c.name).where(mine)) is None:
-                connection.execute(insert(images).values(name=image.name, **values))
-            else:
-                connection.execute(update(images).where(mine).values(values))
+            insert_missing(connection, images, [{"name": image.name, **values}])
+            connection.execute(update(images).where(images.c.name == image.name).values(values))
 
 
 def get_image(store: Store, name: str) -> Image | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, cast, func, select
 
 from serve.catalog.records import Listed, Product, Variant
 from serve.catalog.tables import availability, categories, products, removed_skus, variants
@@ -37,7 +37,7 @@ _VARIANT = (
     .order_by(variants.c.product, variants.c.position)
 )
 _UNITS = (
-    select(func.sum(availability.c.available))
+    select(cast(func.sum(availability.c.available), BigInteger))  # on MySQL a sum is a decimal
     .where(
         variants.c.product == products.c.sku,
         variants.c.status == "active",

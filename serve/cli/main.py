@@ -8,6 +8,7 @@ from serve.cli import (
     dead_letters,
     describing,
     hosts,
+    migrating,
     replaying,
     running,
     search,
@@ -29,6 +30,7 @@ app.command()(describing.openapi)
 app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
+app.command("migrate-data")(migrating.migrate_data)
 app.command()(simulating.simulate)
 app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")

@@ -119,8 +119,7 @@ class MailChannel:
 
     def message_id(self, message: Message) -> str:
         """The same for the same event and template, for ever."""
-        digest = blake2b(f"{message.event_id}\0{message.template}".encode(), digest_size=16).hexdigest()
-        return f"<{digest}@{self._sender.domain}>"
+        return message_id(message.event_id, message.template, self._sender.domain)
 
     async def _send(self, message: Message, message_id: str, *, again: bool) -> None:
         made = await self._made(message, message_id)
@@ -174,6 +173,12 @@ class MailChannel:
         self._next_at = at + self._interval
         if at > now:
             await self._clock.sleep(math.ceil(at / BUNCH_SECONDS) * BUNCH_SECONDS - now)
+
+
+def message_id(event_id: str, template: str, domain: str) -> str:
+    """The same for the same event and template, for ever."""
+    digest = blake2b(f"{event_id}\0{template}".encode(), digest_size=16).hexdigest()
+    return f"<{digest}@{domain}>"
 
 
 def _without_addresses(error: Exception) -> str:

@@ -46,7 +46,12 @@ class NoticeChannel:
 
 
 def notice_id(message: Message) -> str:
-    return blake2b(f"{message.event_id}\0{message.template}".encode(), digest_size=16).hexdigest()
+    return notice_id_of(message.event_id, message.template)
+
+
+def notice_id_of(event_id: str, template: str) -> str:
+    """The same for the same event and template, for ever."""
+    return blake2b(f"{event_id}\0{template}".encode(), digest_size=16).hexdigest()
 
 
 class Wanted(NamedTuple):

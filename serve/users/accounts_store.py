@@ -20,6 +20,7 @@ from pipelines.events.users import (
 )
 from pipelines.log.outbox import put
 from pipelines.sql.retrying import transaction
+from pipelines.sql.words import next_place
 from serve.databases import scrub
 from serve.users import links, sessions_store
 from serve.users.account_tables import activity, addresses
@@ -248,4 +249,5 @@ def _write_as_much(connection: sa.Connection, now: int) -> None:
     links.keep(connection, new_link(None, "nobody", "", now, 0))
     connection.execute(users.update().where(users.c.id == "").values(version=users.c.version + 1))
     connection.execute(sa.select(users.c.version).where(users.c.id == ""))
+    next_place(connection)
     links.keep(connection, new_link(None, "nobody", "", now, 0))

@@ -13,7 +13,7 @@ from pipelines.events.users import UserLoggedIn
 from pipelines.sql.retrying import transaction
 from pipelines.sql.words import next_place
 from serve.users.tables import Session, create, ended_sessions, exchange_codes, identities, sessions, users
-from serve.users.telling import tell
+from serve.users.telling import lock, tell
 
 REMEMBERED = 10 * 60_000
 """Milliseconds that the end of a session is told to whoever verifies access tokens: longer than any of them lives."""
@@ -52,6 +52,8 @@ class SessionsStore:
         if opening.rehashed is not None:
             values["password"] = opening.rehashed
         with self._writing.begin() as connection:
+            # What is linked is looked up after it: a reset may just be taking it away, with all sessions.
+            lock(connection, session.user_id)
             if connection.execute(users.update().where(found).values(values)).rowcount == 0:
                 return None
             connection.execute(sessions.delete().where(sessions.c.expires_at <= now))

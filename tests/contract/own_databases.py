@@ -56,3 +56,18 @@ def _carry_out(server: str, sentence: str) -> None:
 
 def _connected(url: str) -> Connection:
     return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT").connect()
+
+
+@contextmanager
+def shop_on_mysql() -> Iterator[str]:
+    """What `mysql_url` is set to for a shop of this test's own; nothing is set up. Its databases are dropped."""
+    mark = f"test_{token_hex(6)}"
+    url = make_url(address("MYSQL")).set(database=mark)
+    try:
+        yield url.render_as_string(hide_password=False)
+    finally:
+        engine = create_engine(url.set(database=""))
+        with engine.begin() as connection:
+            for name in connection.exec_driver_sql(f"SHOW DATABASES LIKE '{mark}%%'").scalars().all():
+                connection.exec_driver_sql(f"DROP DATABASE {name}")
+        engine.dispose()

@@ -5,10 +5,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-import sqlalchemy as sa
 
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
@@ -17,6 +15,7 @@ from serve.audit.report import lines_of
 from serve.settings import load
 from serve.setup_steps import set_up
 from tests.api.shopping import Buyer, Staff, body
+from tests.contract.own_databases import mongo_database, shop_on_mysql
 from tests.servers import address
 from tests.unit.whole_shop import WholeShop, whole_shop
 from tests.waiting import eventually
@@ -27,24 +26,19 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(180)]
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
     """On all of them, each with a place of this test's own, set up as an operator would."""
-    mark = f"test_{secrets.token_hex(6)}"
-    mysql = sa.make_url(address("MYSQL")).set(database=mark)
-    given: dict[str, Any] = {
-        "kafka_servers": address("KAFKA"),
-        "kafka_prefix": f"{mark}-",
-        "kafka_replication": 1,
-        "kafka_partitions": 3,
-        "mongo_url": urlunsplit(urlsplit(address("MONGO"))._replace(path=f"/{mark}")),
-        "mysql_url": mysql.render_as_string(hide_password=False),
-    }
-    set_up(load(**given), lambda _: None)
-    with whole_shop(tmp_path_factory.mktemp("shop"), **given) as running:
-        yield running
-    engine = sa.create_engine(mysql.set(database=""))
-    with engine.begin() as connection:
-        for name in connection.exec_driver_sql(f"SHOW DATABASES LIKE '{mark}%%'").scalars().all():
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
-    engine.dispose()
+    mark = secrets.token_hex(6)
+    with shop_on_mysql() as mysql, mongo_database() as mongo:
+        given: dict[str, Any] = {
+            "kafka_servers": address("KAFKA"),
+            "kafka_prefix": f"test-{mark}-",
+            "kafka_replication": 1,
+            "kafka_partitions": 3,
+            "mongo_url": mongo,
+            "mysql_url": mysql,
+        }
+        set_up(load(**given), lambda _: None)
+        with whole_shop(tmp_path_factory.mktemp("shop"), **given) as running:
+            yield running
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_a_file_rests_when_it_was_not_written_to_for_a_while(tmp_path: Path) -> 
     assert not Resting(None, lambda: now[0])()
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 async def test_while_nobody_writes_it_is_looked_into_less_often(
     engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from pipelines.progress import SqlProgress
 from pipelines.sql.revisions import FIRST, SchemaBehind, revision_of, stamp
 from serve import setting_up, setup_steps
 from serve import settings as settings_module
+from serve.changes.store import ChangeStore
 from serve.cli.main import app
 from serve.migrations import heads
 from serve.migrations.running import DATABASES, differences, upgrade
@@ -141,6 +142,13 @@ def test_a_file_from_before_there_were_revisions_says_its_own_from_now_on(name: 
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(FIRST,)]
 
 
+def test_a_file_that_is_too_old_is_not_opened(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "audit.db")) as database:
+        database.execute("CREATE TABLE staff_changes (number INTEGER PRIMARY KEY, at BIGINT)")
+    with pytest.raises(SchemaBehind, match="audit is too old for this shop: staff_changes has no column before"):
+        ChangeStore(f"sqlite:///{tmp_path / 'audit.db'}")
+
+
 @pytest.mark.parametrize("databases", [pytest.param("mariadb", marks=pytest.mark.servers)], indirect=True)
 def test_a_setup_that_broke_off_is_finished(settings: Settings, command: CliRunner) -> None:
     url = sa.make_url(settings.database_url("orders"))
@@ -161,7 +169,7 @@ def test_a_setup_that_broke_off_is_finished(settings: Settings, command: CliRunn
 
 
 @pytest.mark.parametrize("databases", [pytest.param("mariadb", marks=pytest.mark.servers)], indirect=True)
-def test_whoever_may_not_make_databases_is_told_what_to_ask_for(databases: Databases, tmp_path: Path) -> None:
+def test_whoever_may_notmake_databases_is_told_what_to_ask_for(databases: Databases, tmp_path: Path) -> None:
     server = databases.server
     assert server is not None
     name = f"test_{secrets.token_hex(6)}"

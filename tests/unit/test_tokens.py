@@ -176,6 +176,7 @@ async def test_a_key_made_by_another_process_is_found(engine: sa.Engine) -> None
     assert (await tokens.verify(token)).id == "u1"
 
 
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
 def test_the_file_of_the_keys_is_its_owners_only(engine: sa.Engine, tmp_path: Path) -> None:
     asyncio.run(make(engine, Time()).guest("g1"))
     modes = [stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("users.db*")]
