@@ -21,6 +21,7 @@ from pipelines import metrics
 from pipelines.flow import Flow, GivenUp
 from pipelines.log.base import EventLog, Happened
 from pipelines.progress import DeadLetter, Progress
+from pipelines.sql.retrying import is_away
 from pipelines.wanted import Types
 
 PASSING = (Overloaded, Unavailable, TimeoutError, ConnectionError, OperationalError)
@@ -207,11 +208,14 @@ class FlowRunner:
             try:
                 async with self._slots, asyncio.timeout(self._limits.handler_seconds):
                     await self.flow.handle(job.happened, job.event)
-            except PASSING as error:
-                log.warning("flow %s: %s waits: %r", self.flow.name, job.happened.id, error)
             except GivenUp as error:
                 return _Failed(error, failures + 1)
             except Exception as error:
+                if passes(error):
+                    log.warning("flow %s: %s waits: %r", self.flow.name, job.happened.id, error)
+                    await self._clock.sleep(_pause(rounds))
+                    rounds += 1
+                    continue
                 failures += 1
                 if failures >= self._limits.tries:
                     return _Failed(error, failures)
@@ -278,6 +282,11 @@ class FlowRunner:
                 self._replaying.add(key)
                 for job in jobs:
                     self._enqueue(key, job)
+
+
+def passes(error: Exception) -> bool:
+    """Whether an error has a reason that passes: the event waits, and is not given up on."""
+    return isinstance(error, PASSING) or is_away(error)
 
 
 def _place(happened: Happened) -> Place:

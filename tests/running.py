@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, get_origin
 
 import httpx
 import psutil
@@ -48,7 +48,7 @@ class RunningShop:
         self.settings = settings_module.load(
             port=self.port,
             data_dir=self.folder / "data",
-            **{name.removeprefix("TROUPE_").lower(): _read(value) for name, value in self.variables.items()},
+            **_read(self.variables),
         )
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -248,8 +248,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _read(value: str) -> object:
-    return json.loads(value) if value.startswith("[") else value
+def _read(variables: Mapping[str, str]) -> dict[str, Any]:
+    """As the shop reads them from its environment: lists are JSON."""
+    read: dict[str, Any] = {}
+    for variable, value in variables.items():
+        name = variable.removeprefix("TROUPE_").lower()
+        is_list = get_origin(settings_module.Settings.model_fields[name].annotation) is tuple
+        read[name] = json.loads(value) if is_list else value
+    return read
 
 
 def _title(process: psutil.Process) -> str:

@@ -67,9 +67,16 @@ def retried(work: Callable[[], T], *, again: bool, seconds: float = SECONDS) -> 
     except DBAPIError as error:
         if _lost(error):
             raise (OutcomeUnknown if _committing(error) else DatabaseAway)() from error
-        if _code(error) in {_DEADLOCK, _LOCK_WAIT} | _NOBODY_THERE:
+        if is_away(error):
             raise DatabaseAway from error
         raise
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the database does not answer, or is too busy: another try, later, makes sense."""
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, NoConnection)
+    return _lost(error) or _code(error) in {_DEADLOCK, _LOCK_WAIT} | _NOBODY_THERE
 
 
 def _passes(error: BaseException, again: bool) -> bool:

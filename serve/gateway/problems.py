@@ -7,11 +7,13 @@ import msgspec
 from fastapi import FastAPI
 from fastapi import Request as FastApiRequest
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response as StarletteResponse
 
 from actors.decision import Refused
 from actors.runtime.ports import KeyReused, Overloaded, Unavailable
+from pipelines.sql.retrying import is_away
 from serve.gateway.logs import log
 
 MEDIA_TYPE = "application/problem+json"
@@ -158,7 +160,7 @@ def from_error(error: BaseException) -> Problem:
         )
     if isinstance(error, KeyReused):
         return Problem("idempotency_key_reused", "Use a new Idempotency-Key for a request that differs.")
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or is_away(error):
         return Problem("unavailable", "No answer in time; please try again.", headers={"Retry-After": "1"})
     log().error("unexpected error", exc_info=error)
     return Problem("internal", "The error was recorded; the request id finds it.")
@@ -168,7 +170,7 @@ def status_of(error: Exception) -> int:
     """The status of the answer for an exception."""
     if isinstance(error, Problem):
         return error.status
-    if isinstance(error, Overloaded | Unavailable | TimeoutError):
+    if isinstance(error, Overloaded | Unavailable | TimeoutError) or is_away(error):
         return 503
     return 422 if isinstance(error, KeyReused) else 500
 
@@ -222,5 +224,5 @@ def install(app: FastAPI) -> None:
 
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
-    for kind in (Problem, Overloaded, Unavailable, KeyReused, TimeoutError, Exception):
+    for kind in (Problem, Overloaded, Unavailable, KeyReused, TimeoutError, SQLAlchemyError, Exception):
         app.add_exception_handler(kind, on_error)

@@ -198,7 +198,8 @@ def _told(answer: httpx.Response) -> str:
         return str(status)
     if status == 503 and "retry-after" in answer.headers and "problem+json" in answer.headers["content-type"]:
         return "503"
-    return f"{status} as no page says: {answer.text[:200]}"
+    code = answer.json()["code"] if "problem+json" in answer.headers["content-type"] else "without a problem"
+    return f"{status} {code}"
 
 
 def _what(method: str, path: str, known: bool) -> str:
