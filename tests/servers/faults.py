@@ -14,6 +14,8 @@ from tests.servers.stage import Stage, empty_redis
 HURT_SECONDS = 8.0
 """How long most faults last."""
 SLOW_MS = 2_000
+RESTART_SECONDS = 240.0
+"""On two busy cores Elasticsearch takes a minute and more."""
 DEADLINE_SECONDS = 15
 EVERYTHING = frozenset({"new cart", "cart", "checkout", "order", "orders", "categories", "product", "search"})
 GOES_ON: dict[str, frozenset[str]] = {
@@ -49,7 +51,7 @@ def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
         server = stage.servers[stage.names(name)]
         server.kill()
         yield
-        server.start()
+        server.start(RESTART_SECONDS)
 
     return hurt
 
@@ -89,7 +91,7 @@ def _primary_killed(stage: Stage) -> Iterator[None]:
     server = _primary(stage)
     server.kill()
     yield
-    server.start()
+    server.start(RESTART_SECONDS)
 
 
 def _primary(stage: Stage) -> Server:

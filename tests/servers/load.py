@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from types import TracebackType
 from typing import NamedTuple
 
 import httpx
@@ -62,6 +63,14 @@ class Load(Crowd):
         """Everybody ends what they have begun."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().__aexit__(kind, error, trace)
 
     async def normal(self) -> float:
         """Seconds until somebody went all the way through the shop as on any day. AssertionError after a minute."""
