@@ -49,7 +49,7 @@ test: install
 	$(BIN)/python -m pytest
 
 test-servers: install
-	$(BIN)/python -m deploy.servers run -- $(BIN)/python -m pytest -m servers
+	$(BIN)/python -m deploy.servers run -- $(BIN)/python -m pytest -m servers $(ONLY)
 
 faults: install
 	TROUPE_TEST_FAULTS=docs/faults.jsonl $(BIN)/python -m pytest -m faults tests/servers; status=$$?; \

@@ -3,7 +3,7 @@
 from actors.kinds import KINDS
 from pipelines.events import catalog, users
 from pipelines.log.base import EventLog
-from pipelines.log.cloud_events import KafkaCluster
+from pipelines.log.cloud_events import KafkaAccess, KafkaCluster
 from pipelines.log.kafka import TopicLog
 from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
@@ -28,7 +28,9 @@ def logs_of(
 
 
 def cluster_of(settings: Settings) -> KafkaCluster:
-    return KafkaCluster(settings.kafka_servers, settings.kafka_prefix)
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password is not None else ""
+    access = KafkaAccess(settings.kafka_tls, settings.kafka_user, password)
+    return KafkaCluster(settings.kafka_servers, settings.kafka_prefix, access)
 
 
 def catalog_log(settings: Settings) -> TopicLog | None:

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     elasticsearch_url: SecretStr | None = Field(
         None, description="Elasticsearch, for search: https://user:password@host:9200; unset: an embedded index"
     )
+    kafka_tls: bool = Field(False, description="whether Kafka is spoken to over TLS")
+    kafka_user: str = Field("", description="who we are to Kafka, by SCRAM-SHA-512; empty: it does not ask")
+    kafka_password: SecretStr | None = Field(None, description="the password of TROUPE_KAFKA_USER")
 
     payment_gateway: Literal["test"] = Field(
         "test", description="who moves the money; test: nobody, it is only told so"
@@ -270,6 +273,8 @@ class Settings(BaseSettings):
             raise ValueError("TROUPE_SIGNING_KEY and TROUPE_GUEST_SECRET are given together or not at all")
         if self.mongo_url is not None and not self.kafka_servers:
             raise ValueError("TROUPE_MONGO_URL needs TROUPE_KAFKA_SERVERS: events of carts go out through Kafka")
+        if bool(self.kafka_user) != (self.kafka_password is not None):
+            raise ValueError("TROUPE_KAFKA_USER and TROUPE_KAFKA_PASSWORD are given together or not at all")
         if self.rate_burst > self.rate_per_minute * 10:
             raise ValueError("RATE_BURST is more than ten minutes of RATE_PER_MINUTE: the limit would hardly limit")
         return self

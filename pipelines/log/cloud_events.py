@@ -3,9 +3,11 @@
 The value is the event in JSON, the headers say what it is, the key is the entity, and the record's time is the event's.
 """
 
+import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,11 +25,32 @@ TOPICS = {
 """The topic of each kind of entity; one a service."""
 
 
+@dataclass(frozen=True)
+class KafkaAccess:
+    """How brokers are spoken to. `user` empty: they ask nobody who he is. Authorities are OpenSSL's (SSL_CERT_FILE)."""
+
+    tls: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def options(self) -> dict[str, Any]:
+        """What each of aiokafka's clients takes."""
+        protocol = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
+        given: dict[str, Any] = {"security_protocol": protocol}
+        if self.tls:
+            given["ssl_context"] = ssl.create_default_context()
+        if self.user:
+            given["sasl_mechanism"] = "SCRAM-SHA-512"
+            given |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}
+        return given
+
+
 class KafkaCluster(NamedTuple):
     """`servers`: host:port, with commas. `prefix`: of topics and groups, where several shops share a cluster."""
 
     servers: str
     prefix: str = ""
+    access: KafkaAccess = KafkaAccess()
 
     def topic(self, kind: str) -> str:
         """Where events of this kind of entity stand. Raises KeyError for a kind without a topic."""

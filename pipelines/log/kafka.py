@@ -20,6 +20,7 @@ def consumer_of(cluster: KafkaCluster, **more: Any) -> AIOKafkaConsumer:
     """Reads what is committed, from the start where nothing better is known; nothing is committed by itself."""
     return AIOKafkaConsumer(
         bootstrap_servers=cluster.servers,
+        **cluster.access.options(),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

@@ -51,6 +51,7 @@ class KafkaPublisher:
         if self._producer is None:
             self._producer = AIOKafkaProducer(
                 bootstrap_servers=self._cluster.servers,
+                **self._cluster.access.options(),
                 enable_idempotence=True,
                 acks="all",
                 max_request_size=LARGEST,

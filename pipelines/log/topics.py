@@ -36,7 +36,7 @@ class TopicsFailed(Exception):
 
 async def make_topics(cluster: KafkaCluster, partitions: int, replication: int, tell: Tell) -> None:
     """Makes those that are missing; what is there stays as it is. Raises TopicsFailed, KafkaError, TimeoutError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
     async with asyncio.timeout(SECONDS):
         await admin.start()
         try:

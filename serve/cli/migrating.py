@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from aiokafka.errors import KafkaError
+from elasticsearch import ApiError, TransportError
 from pymongo.errors import PyMongoError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +17,17 @@ from serve.cli.running import read_settings
 from serve.migrating.failing import CannotMigrate
 from serve.migrating.moving import Moved, move
 from serve.settings import Settings
+
+BROKE_OFF = (
+    SQLAlchemyError,
+    PyMongoError,
+    KafkaError,
+    ApiError,
+    TransportError,
+    JournalUnavailable,
+    TimeoutError,
+    OSError,
+)
 
 console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
@@ -36,7 +48,7 @@ def migrate_data(
     except CannotMigrate as error:
         console.print(str(error), style="red")
         raise typer.Exit(2) from None
-    except (SQLAlchemyError, PyMongoError, KafkaError, JournalUnavailable, TimeoutError, OSError) as error:
+    except BROKE_OFF as error:
         # A driver's text may have the address in it, and that a password, or a person's data.
         console.print(
             f"It broke off: {type(error).__name__}. If anything was copied, drop the databases and run `troupe setup` "

@@ -103,6 +103,7 @@ def _checked(settings: Settings, stack: ExitStack) -> dict[str, sa.Engine]:
     target.check_journal(engines["journal"])
     if settings.kafka_servers:
         asyncio.run(target.check_topics(settings))
+    asyncio.run(target.check_index(settings))
     if settings.mongo_url is not None:
         with _mongo(settings) as database:
             for name in ("records", "snapshots", "shards", "leases"):

@@ -10,30 +10,18 @@ from sqlalchemy.exc import DBAPIError
 
 from actors.journal.tables import leases, shards
 from actors.kinds import KINDS
-from pipelines import progress
 from pipelines.sql.revisions import revision_of
 from serve import processes
-from serve.catalog import tables as catalog
-from serve.changes import store as changes
 from serve.databases import set_up_sqlite
 from serve.gateway.clock import now_ms
 from serve.migrating.failing import CannotMigrate
-from serve.notifications import tables as notifications
-from serve.orders import tables as orders
-from serve.payments import transactions
-from serve.users import account_tables  # noqa: F401  # tables of theirs are copied too
-from serve.users import tables as users
+from serve.migrations.running import DATABASES
 
 COPIED: Mapping[str, sa.MetaData] = {
-    "users": users.metadata,
-    "catalog": catalog.metadata,
-    "orders": orders.metadata,
-    "payments": transactions.metadata,
-    "notifications": notifications.METADATA,
-    "audit": changes.METADATA,
+    name: DATABASES[name].metadata for name in ("users", "catalog", "orders", "payments", "notifications", "audit")
 }
 """What is copied as it stands, table by table. The search index is made again."""
-FLOWS = progress.METADATA
+FLOWS = DATABASES["flows"].metadata
 BUSY_SECONDS = 3.0
 PAGE = 500
 

@@ -14,6 +14,8 @@ from pipelines.log.cloud_events import TOPICS, KafkaCluster
 from pipelines.log.kafka import consumer_of
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
+from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.tables import changes
 from serve.event_logs import cluster_of
 from serve.migrating.failing import CannotMigrate
@@ -98,8 +100,25 @@ async def check_topics(settings: Settings) -> None:
             )
 
 
+async def check_index(settings: Settings) -> None:
+    """How far an index has come stands in it, and would be another log's place. Raises CannotMigrate."""
+    if settings.elasticsearch_url is None:
+        return
+    names = Names(settings.language)
+    client = client_of(settings.elasticsearch_url.get_secret_value(), SECONDS)
+    try:
+        there = await client.indices.exists_alias(name=names.fed)
+    finally:
+        await client.close()
+    if there:
+        raise CannotMigrate(
+            f"Elasticsearch has an index of another shop ({names.fed}). Delete the indexes {names.prefix}-*, then run "
+            "`troupe setup`."
+        )
+
+
 async def _partitions(cluster: KafkaCluster) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
     await admin.start()
     try:
         found = await admin.describe_topics([cluster.topic(kind) for kind in TOPICS])

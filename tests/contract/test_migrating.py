@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from pipelines.log.cloud_events import KafkaCluster
 from pipelines.sql.mysql import open_mysql
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
@@ -18,7 +17,7 @@ from serve.audit.report import lines_of
 from serve.migrating.failing import CannotMigrate
 from serve.migrating.moving import Moved, move
 from serve.notifications.tables import MAILS
-from serve.settings import Settings
+from serve.settings import Settings, load
 from serve.setup_steps import set_up
 from tests.api.shopping import Buyer, Staff, body, log_in
 from tests.contract.own_databases import mongo_database, shop_on_mysql
@@ -87,10 +86,9 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     with shop_on_mysql() as mysql, mongo_database() as mongo:
         given: dict[str, Any] = {**CHEAP, "data_dir": tmp_path / "new", "mysql_url": mysql}
         if "kafka" in request.param:
-            cluster = KafkaCluster(address("KAFKA"), f"test-{secrets.token_hex(6)}-")
-            given |= {"kafka_servers": cluster.servers, "kafka_prefix": cluster.prefix, "mongo_url": mongo}
-            given |= {"kafka_replication": 1, "kafka_partitions": 3}
-        made = Settings.model_validate(given)
+            given |= {"kafka_servers": address("KAFKA"), "kafka_prefix": f"test-{secrets.token_hex(6)}-"}
+            given |= {"mongo_url": mongo, "kafka_replication": 1, "kafka_partitions": 3}
+        made = load(**given)
         set_up(made, lambda _: None)
         yield made
 
