@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipelines.log.cloud_events import KafkaCluster
-from pipelines.log.kafka import ClientBroken, PartitionLog, check, consumer_of, end
+from pipelines.log.kafka import Client, ClientBroken, PartitionLog
 from pipelines.progress import Standing
 from serve.gateway.clock import now_ms
 from serve.measures import Behind, Standings
@@ -16,10 +16,9 @@ class KafkaFlows:
     """One row a flow: the records of all its partitions, and the age of the oldest of them."""
 
     def __init__(self, cluster: KafkaCluster, progress: Standings, now: Callable[[], int] = now_ms) -> None:
-        self._cluster = cluster
+        self._client = Client(cluster)
         self._progress = progress
         self._now = now
-        self._consumer: AIOKafkaConsumer | None = None
         self._turn = asyncio.Lock()
 
     async def look(self) -> list[Behind]:
@@ -38,7 +37,7 @@ class KafkaFlows:
 
     async def close(self) -> None:
         async with self._turn:
-            await self._close()
+            await self._client.close()
 
     async def _places(self, standings: Sequence[Standing]) -> list[tuple[int, float]]:
         """Of each standing: how many records behind, and how old the first of them is, in seconds."""
@@ -63,25 +62,10 @@ class KafkaFlows:
         return max(0.0, (self._now() - found[0].at) / 1000) if found else 0.0
 
     async def _open(self) -> AIOKafkaConsumer:
-        if self._consumer is not None:
-            try:
-                check(self._consumer)
-            except ClientBroken:
-                await self._close()
-        if self._consumer is None:
-            consumer = consumer_of(self._cluster)
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
-            self._consumer = consumer
-        return self._consumer
-
-    async def _close(self) -> None:
-        if self._consumer is not None:
-            consumer, self._consumer = self._consumer, None
-            await end(consumer)
+        try:
+            return await self._client.consumer()
+        except ClientBroken:
+            return await self._client.consumer()
 
 
 def partition_of(name: str) -> TopicPartition | None:

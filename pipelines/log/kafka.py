@@ -67,6 +67,37 @@ def _tasks_of(consumer: AIOKafkaConsumer) -> list[asyncio.Task[Any]]:
     return [task for task in tasks if task is not None]
 
 
+class Client:
+    """A consumer of no group: connects at the first use, and anew after it broke. Not for two callers at once."""
+
+    def __init__(self, cluster: KafkaCluster) -> None:
+        self._cluster = cluster
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def consumer(self) -> AIOKafkaConsumer:
+        """Raises KafkaError; ClientBroken once, when it was so: the next call begins anew."""
+        if self._consumer is not None:
+            try:
+                check(self._consumer)
+            except ClientBroken:
+                await self.close()
+                raise
+        if self._consumer is None:
+            consumer = consumer_of(self._cluster)
+            try:
+                await consumer.start()
+            except BaseException:
+                await consumer.stop()
+                raise
+            self._consumer = consumer
+        return self._consumer
+
+    async def close(self) -> None:
+        if self._consumer is not None:
+            consumer, self._consumer = self._consumer, None
+            await end(consumer)
+
+
 class PartitionLog:
     """Implements `EventLog` over one partition that the consumer has. Positions are offsets, counted from 1.
 
@@ -130,53 +161,35 @@ class TopicLog:
     """
 
     def __init__(self, cluster: KafkaCluster, kind: str) -> None:
-        self._cluster = cluster
+        self._client = Client(cluster)
         self._partition = TopicPartition(cluster.topic(kind), 0)
         self._turn = asyncio.Lock()
-        self._consumer: AIOKafkaConsumer | None = None
-        self._log: PartitionLog | None = None
+        self._reading: tuple[AIOKafkaConsumer, PartitionLog] | None = None
 
     async def read(self, after: int, limit: int) -> list[Happened]:
         """As `EventLog.read`. Raises KafkaError."""
         async with self._turn:
-            return await (await self._open()).read(after, limit)
+            return await (await self._open())[1].read(after, limit)
 
     async def wait(self, after: int, seconds: float) -> None:
         """As `EventLog.wait`. Raises KafkaError."""
         async with self._turn:
-            await (await self._open()).wait(after, seconds)
+            await (await self._open())[1].wait(after, seconds)
 
     async def end(self) -> int:
         """The last position; 0 if nothing is there yet. Raises KafkaError."""
         async with self._turn:
-            await self._open()
-            assert self._consumer is not None
-            ends = await self._consumer.end_offsets([self._partition])
+            consumer, _ = await self._open()
+            ends = await consumer.end_offsets([self._partition])
             return int(ends[self._partition])
 
     async def close(self) -> None:
         async with self._turn:
-            await self._close()
+            await self._client.close()
 
-    async def _open(self) -> PartitionLog:
-        if self._consumer is not None:
-            try:
-                check(self._consumer)
-            except ClientBroken:
-                await self._close()
-                raise
-        if self._log is None:
-            consumer = consumer_of(self._cluster)
-            try:
-                await consumer.start()
-            except BaseException:
-                await consumer.stop()
-                raise
+    async def _open(self) -> tuple[AIOKafkaConsumer, PartitionLog]:
+        consumer = await self._client.consumer()
+        if self._reading is None or self._reading[0] is not consumer:
             consumer.assign([self._partition])
-            self._consumer, self._log = consumer, PartitionLog(consumer, self._partition)
-        return self._log
-
-    async def _close(self) -> None:
-        if self._consumer is not None:
-            consumer, self._consumer, self._log = self._consumer, None, None
-            await end(consumer)
+            self._reading = consumer, PartitionLog(consumer, self._partition)
+        return self._reading

@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from aiokafka import TopicPartition
 
-from pipelines.log.kafka import PartitionLog, consumer_of
+from pipelines.log.kafka import Client, PartitionLog
 from pipelines.progress import DEAD_LETTERS, INBOX, POSITIONS
 from serve.behind_kafka import partition_of
 from serve.event_logs import cluster_of
@@ -70,11 +70,11 @@ async def _pending(settings: Settings, positions: dict[str, int]) -> set[tuple[s
             places.setdefault(partition, {})[name.partition("@")[0]] = position
     if not places:
         return set()
-    consumer = consumer_of(cluster_of(settings))
+    client = Client(cluster_of(settings))
     found: set[tuple[str, str]] = set()
     async with asyncio.timeout(SECONDS):
-        await consumer.start()
         try:
+            consumer = await client.consumer()
             consumer.assign(list(places))
             ends = await consumer.end_offsets(list(places))
             for partition, flows in places.items():
@@ -85,5 +85,5 @@ async def _pending(settings: Settings, positions: dict[str, int]) -> set[tuple[s
                         reached = happened.position
                         found |= {(flow, happened.id) for flow, at in flows.items() if at < reached}
         finally:
-            await consumer.stop()
+            await client.close()
     return found

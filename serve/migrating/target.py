@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from actors.journal.tables import leases, records, revocations, shards, snapshots
 from pipelines.log.cloud_events import TOPICS, KafkaCluster
-from pipelines.log.kafka import consumer_of
+from pipelines.log.kafka import Client
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
 from serve.catalog.search.elastic_client import client_of
@@ -86,12 +86,11 @@ async def check_topics(settings: Settings) -> None:
     cluster = cluster_of(settings)
     async with asyncio.timeout(SECONDS):
         partitions = await _partitions(cluster)
-        consumer = consumer_of(cluster)
-        await consumer.start()
+        client = Client(cluster)
         try:
-            ends = await consumer.end_offsets(partitions)
+            ends = await (await client.consumer()).end_offsets(partitions)
         finally:
-            await consumer.stop()
+            await client.close()
     for partition, end in ends.items():
         if end:
             raise CannotMigrate(
