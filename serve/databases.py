@@ -8,11 +8,11 @@ import asyncio
 import functools
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, Select, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from actors.runtime.ports import Unavailable
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 MAX_SHARED = 500
 BUSY_SECONDS = 5.0
+PAGE = 500
 ERASES = "secure_delete = ON"
 """A pragma for databases with people in them: what is erased must not stand in the file's free pages."""
 
@@ -106,6 +107,16 @@ class SharedTransactions:
         again = all(work.again for work in works)
         run = functools.partial(retried, transaction, again=again)
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+
+
+def pages(connection: Connection, query: Select[Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
+    """The rows, a page of them in memory at a time."""
+    result = connection.execute(query, execution_options={"yield_per": size})
+    try:
+        for rows in result.mappings().partitions(size):
+            yield [dict(row) for row in rows]
+    finally:
+        result.close()
 
 
 def scrub(engine: Engine) -> None:

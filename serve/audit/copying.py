@@ -6,7 +6,7 @@ and only an audit of a shop that rests is exact. The audit says so by what it fi
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from sqlalchemy import Engine, create_engine
 from actors.journal.tables import metadata as journal_metadata
 from actors.journal.tables import records, shards, snapshots
 from actors.runtime.open_work import OpenWork
+from pipelines.sql.mysql import open_mysql
 from serve.audit.kafka_tails import EVERYWHERE, copy_progress
+from serve.databases import pages
 from serve.settings import Settings
 
 Tell = Callable[[str], None]
@@ -56,7 +58,7 @@ def copy_database(settings: Settings, name: str, folder: Path) -> None:
     if settings.mysql_url is None:
         _copy_file(settings.database(name), folder / f"{name}.db")
         return
-    source = create_engine(settings.database_url(name), hide_parameters=True)
+    source = open_mysql(settings.database_url(name), 1).execution_options(writes=False)
     target = create_engine(f"sqlite:///{folder / f'{name}.db'}")
     try:
         _copy_tables(source, target)
@@ -79,13 +81,11 @@ def _copy_tables(source: Engine, target: Engine) -> None:
     """All tables, as of one moment."""
     there = sa.MetaData()
     with source.connect() as reading:
-        reading.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        reading.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
         there.reflect(reading)
         for table in there.tables.values():
             copy = _plain(table)
             copy.create(target)
-            for page in _pages(reading, table):
+            for page in pages(reading, sa.select(table), PAGE):
                 with target.begin() as writing:
                     writing.execute(copy.insert(), page)
 
@@ -106,12 +106,6 @@ def _type(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
         # SQLite's only key that counts is INTEGER.
         return sa.Integer()
     return sa.Text()
-
-
-def _pages(reading: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
-    result = reading.execute(sa.select(table), execution_options={"yield_per": PAGE})
-    for rows in result.mappings().partitions(PAGE):
-        yield [dict(row) for row in rows]
 
 
 def _copy_carts(url: str, target: Path) -> None:

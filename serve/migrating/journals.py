@@ -16,8 +16,8 @@ from actors.journal.tables import records, shards, snapshots
 from actors.kinds import CART
 from actors.runtime.open_work import OpenWork
 from actors.runtime.wire import Record
+from serve.databases import pages
 from serve.migrating.failing import CannotMigrate
-from serve.migrating.source import PAGE, pages
 
 Tell = Callable[[int], None]
 """Hears how many rows were copied since it last heard."""
@@ -68,7 +68,7 @@ async def copy_into_mongo(source: sa.Connection, journal: MongoJournal, tell: Ca
 
 
 def _pages(source: sa.Connection, table: sa.Table) -> Any:
-    return pages(source, part(table, carts=True), PAGE)
+    return pages(source, part(table, carts=True))
 
 
 async def _write(journal: MongoJournal, batch: Sequence[Record]) -> None:

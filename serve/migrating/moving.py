@@ -21,12 +21,13 @@ from pipelines.progress import DEAD_LETTERS
 from pipelines.sql.words import places_table
 from serve import processes
 from serve.catalog.tables import outbox as catalog_outbox
+from serve.databases import pages
 from serve.gateway.clock import now_ms
 from serve.journals import cart_journal
 from serve.kept_secrets import KEPT
 from serve.migrating import journals, target, told
 from serve.migrating.failing import CannotMigrate
-from serve.migrating.source import COPIED, FLOWS, Source, count_of, held, pages
+from serve.migrating.source import COPIED, FLOWS, Source, count_of, held
 from serve.notifications.tables import NOTICES
 from serve.settings import Settings
 from serve.users.tables import ended_sessions

@@ -23,7 +23,6 @@ COPIED: Mapping[str, sa.MetaData] = {
 """What is copied as it stands, table by table. The search index is made again."""
 FLOWS = DATABASES["flows"].metadata
 BUSY_SECONDS = 3.0
-PAGE = 500
 
 
 class Source(NamedTuple):
@@ -93,16 +92,6 @@ def _check_journal(folder: Path, journal: sa.Connection, shard_count: int) -> No
     for kind, count in kept:
         if kind in KINDS and count != shard_count:
             raise CannotMigrate(f"The shop in {folder} has {count} shards: set TROUPE_SHARDS={count}.")
-
-
-def pages(connection: sa.Connection, query: sa.Select[Any], size: int = PAGE) -> Iterator[list[dict[str, Any]]]:
-    """The rows, a page of them in memory at a time."""
-    result = connection.execute(query, execution_options={"yield_per": size})
-    try:
-        for rows in result.mappings().partitions(size):
-            yield [dict(row) for row in rows]
-    finally:
-        result.close()
 
 
 def count_of(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool] | None = None) -> int:

@@ -20,8 +20,9 @@ from pipelines.log.base import Happened
 from pipelines.log.cloud_events import events_of
 from pipelines.progress import INBOX, POSITIONS
 from pipelines.wanted import Types
+from serve.databases import pages
 from serve.mailing import SENDER_EMAIL
-from serve.migrating.source import Source, pages
+from serve.migrating.source import Source
 from serve.notifications.kinds import RULES, Kind
 from serve.notifications.mail_channel import message_id
 from serve.notifications.notices import notice_id_of
