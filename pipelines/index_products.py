@@ -166,11 +166,11 @@ class ProductIndexer:
             self._moved.clear()
             await self._moved.wait()
 
-    async def note_stock(self, left: Mapping[str, int]) -> None:
-        """How many units of each SKU are left; returns once the index that answers knows it, if there is one."""
+    async def note_stock(self, left: Mapping[str, Versioned[int]]) -> None:
+        """See `NotesStock`, told in order by one; returns once the index that answers knows it, if there is one."""
         before = await self._stock.in_stock(left)
         changed = {
-            sku: units > 0 for sku, units in left.items() if (units > 0) != (sku in before) or sku in self._doubted
+            sku: units > 0 for sku, (_, units) in left.items() if (units > 0) != (sku in before) or sku in self._doubted
         }
         if not changed:
             return
@@ -314,14 +314,11 @@ class ProductIndexer:
             await asyncio.gather(*waits, return_exceptions=True)
 
 
-def index_stock(indexer: ProductIndexer | NotesStock) -> Projection[int]:
+def index_stock(stock: NotesStock) -> Projection[int]:
     """Stock events -> what the index says is available. Noted as read only once the index knows it."""
 
     async def write(batch: Mapping[str, Versioned[int]]) -> None:
-        if isinstance(indexer, ProductIndexer):
-            await indexer.note_stock({sku: note.value for sku, note in batch.items()})
-        else:
-            await indexer.note_stock(batch)
+        await stock.note_stock(batch)
 
     return Projection(STOCK_NAME, {"stock": StockEvent.__args__}, _available, write, seconds=STOCK_SECONDS)
 

@@ -33,6 +33,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield made
 
 
+def left(units: Mapping[str, int]) -> dict[str, Versioned[int]]:
+    """Notes of how many units there are; of this engine's versions nobody asks."""
+    return {sku: Versioned(1, count) for sku, count in units.items()}
+
+
 async def ids(world: World, text: str = "", *, available: bool | None = None) -> set[str]:
     return {hit.id for hit in (await world.search.search(Asked(text=text, available=available))).hits}
 
@@ -90,17 +95,17 @@ async def test_stock_reaches_the_index_before_it_is_noted(world: World) -> None:
     await world.indexed(product("a", "Kettle", variants=(variant("A1"), variant("A2"))), product("b", "Pan"))
     assert await ids(world, available=True) == set()
     async with asyncio.timeout(DEADLINE):
-        await world.indexer.note_stock({"A2": 3, "no-such": 1})
+        await world.indexer.note_stock(left({"A2": 3, "no-such": 1}))
     assert await ids(world, available=True) == {"a"}
     assert await world.stock.in_stock(["A1", "A2", "B", "no-such"]) == {"A2", "no-such"}
     async with asyncio.timeout(DEADLINE):
-        await world.indexer.note_stock({"A2": 0, "A1": 5, "B": 1})
-        await world.indexer.note_stock({"A1": 4})
+        await world.indexer.note_stock(left({"A2": 0, "A1": 5, "B": 1}))
+        await world.indexer.note_stock(left({"A1": 4}))
     assert await ids(world, available=True) == {"a", "b"}
     await world.indexed(product("a", "Kettle anew", variants=(variant("A1"),)))
     assert await ids(world, available=True) == {"a", "b"}
     async with asyncio.timeout(DEADLINE):
-        await world.indexer.note_stock({"A1": -1})
+        await world.indexer.note_stock(left({"A1": -1}))
     assert await ids(world, available=True) == {"b"}
 
 
@@ -117,17 +122,17 @@ async def test_a_crash_between_the_index_and_what_is_kept_leaves_nothing_wrong(
         await world.indexed(product("a", "Kettle"))
         async with asyncio.timeout(DEADLINE):
             if then:
-                await world.indexer.note_stock({"A": then})
+                await world.indexer.note_stock(left({"A": then}))
             monkeypatch.setattr(SearchStock, "keep", crash)
             with pytest.raises(Crashed):
-                await world.indexer.note_stock({"A": told})
+                await world.indexer.note_stock(left({"A": told}))
         assert await ids(world, available=True) == ({"a"} if told else set())
     monkeypatch.undo()
     for _ in range(2):
         async with running(tmp_path) as world:
             async with asyncio.timeout(DEADLINE):
                 await until_answering(world)
-                await world.indexer.note_stock({"A": then})
+                await world.indexer.note_stock(left({"A": then}))
             assert await ids(world, available=True) == ({"a"} if then else set())
             assert await world.stock.doubted() == frozenset()
 
@@ -135,7 +140,7 @@ async def test_a_crash_between_the_index_and_what_is_kept_leaves_nothing_wrong(
 async def test_stock_that_came_before_its_product_counts(world: World) -> None:
     await until_answering(world)
     async with asyncio.timeout(DEADLINE):
-        await world.indexer.note_stock({"A": 1})
+        await world.indexer.note_stock(left({"A": 1}))
     await world.indexed(product("a", "Kettle"))
     assert await ids(world, available=True) == {"a"}
 
@@ -152,7 +157,7 @@ async def test_stock_events_tell_how_many_are_left(world: World) -> None:
 async def test_it_is_rebuilt_while_the_old_index_answers(world: World) -> None:
     await world.indexed(*(product(f"p{n}", f"Kettle {n}") for n in range(300)))
     async with asyncio.timeout(DEADLINE):
-        await world.indexer.note_stock({"P7": 1})
+        await world.indexer.note_stock(left({"P7": 1}))
     before = generations.current(world.folder)
     generations.ask_for_rebuild(world.folder)
     async with asyncio.timeout(DEADLINE):
@@ -191,7 +196,7 @@ async def test_a_damaged_index_is_rebuilt_by_itself(tmp_path: Path, how: str) ->
     async with running(tmp_path) as world:
         await world.indexed(product("a", "Kettle"), product("b", "Pan"))
         async with asyncio.timeout(DEADLINE):
-            await world.indexer.note_stock({"A": 1})
+            await world.indexer.note_stock(left({"A": 1}))
     _damage(tmp_path / "search", how)
     world = World(tmp_path)
     try:
@@ -345,7 +350,7 @@ async def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> Non
     assert (index.writes, indexes.opened) == ([(["a"], position)], 2)
     index.broken = 1
     async with asyncio.timeout(DEADLINE):
-        await indexer.note_stock({"A": 1})
+        await indexer.note_stock(left({"A": 1}))
     assert (index.writes[1:], kept.there) == ([(["a"], position)], {"A"})
     await indexer.stop()
     assert index.closed
@@ -362,9 +367,9 @@ async def test_what_was_told_and_could_not_be_kept_is_told_again_when_it_is_no_l
         await indexer.reached(position)
         kept.broken = 1
         with pytest.raises(ConnectionError):
-            await indexer.note_stock({"A": 1})
+            await indexer.note_stock(left({"A": 1}))
         told = len(index.writes)
-        await indexer.note_stock({"A": 0})
+        await indexer.note_stock(left({"A": 0}))
     assert (len(index.writes), kept.there) == (told + 1, set())
     await indexer.stop()
     outbox.close()
@@ -375,7 +380,7 @@ async def test_stock_that_the_index_does_not_have_is_not_kept(tmp_path: Path) ->
     indexer = ProductIndexer(outbox.log, Indexes(index), kept)
     await indexer.start()
     index.broken = 1_000
-    noting = asyncio.create_task(indexer.note_stock({"A": 1}))
+    noting = asyncio.create_task(indexer.note_stock(left({"A": 1})))
     done, _ = await asyncio.wait([noting], timeout=0.3)
     assert (done, kept.there) == (set(), set())
     noting.cancel()

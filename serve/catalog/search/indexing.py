@@ -67,9 +67,7 @@ class Indexing:
         await self._opened.aclose()
 
 
-def _indexer(
-    settings: Settings, events: EventLog, opened: Opened
-) -> tuple[ProductIndexer, ProductIndexer | NotesStock]:
+def _indexer(settings: Settings, events: EventLog, opened: Opened) -> tuple[ProductIndexer, NotesStock]:
     """What reads the catalogue's events, and what is told of the stock."""
     analysis = Analysis(settings.language)
     if settings.elasticsearch_url is not None:
