@@ -48,7 +48,6 @@ class Relay:
         self._ready: dict[_Lane, None] = {}
         self._news = asyncio.Event()
         self._kept = 0
-        self.relayed = 0
 
     def resume(self, shard: Shard) -> None:
         """A shard was taken over: what its last owner may not have relayed is read from the journal."""
@@ -100,7 +99,6 @@ class Relay:
         if not batch:
             return
         await self._publish([record for _, records in batch for record in records])
-        self.relayed += size
         for lane, records in batch:
             # A shard that is closed meanwhile belongs to another: what was relayed here is only relayed again.
             lane.shard.owed.relayed_to(records[-1].seq)
