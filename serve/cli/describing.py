@@ -3,31 +3,29 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+File = Annotated[Path | None, typer.Argument(help="Where to write it; unset: to the terminal.")]
 
-def openapi(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it; unset: to the terminal.")] = None,
-) -> None:
+
+def openapi(file: File = None) -> None:
     """Write the OpenAPI description of the whole interface. No shop needs to run."""
     from serve.describing import description
 
-    text = json.dumps(asyncio.run(description()), indent=1, ensure_ascii=False) + "\n"
-    if file is None:
-        typer.echo(text, nl=False)
-    else:
-        file.write_text(text)
+    _write(asyncio.run(description()), file)
 
 
-def asyncapi(
-    file: Annotated[Path | None, typer.Argument(help="Where to write it; unset: to the terminal.")] = None,
-) -> None:
+def asyncapi(file: File = None) -> None:
     """Write the AsyncAPI description of all events. No shop needs to run."""
-    from pipelines import describing
+    from pipelines.describing import description
 
-    text = json.dumps(describing.description(), indent=1, ensure_ascii=False) + "\n"
+    _write(description(), file)
+
+
+def _write(description: dict[str, Any], file: Path | None) -> None:
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     if file is None:
         typer.echo(text, nl=False)
     else:
