@@ -5,15 +5,15 @@ from ray.serve.schema import LoggingConfig
 
 from actors.kinds import KINDS
 from actors.runtime.clock import SystemClock, SystemEntropy
-from actors.runtime.host import Host
 from actors.runtime.in_process import NearWay, all_shards
+from actors.runtime.on_ray.host_actor import hosts_of
 from actors.runtime.on_ray.way import NAMESPACE, RayWay
 from actors.runtime.region import Region
 from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
 from serve.composing import Shop, front_of
 from serve.gateway.front import Front
-from serve.hosting import ShopHost
+from serve.hosting import FIRST_HOST, ShopHost
 from serve.hosts import HostBody, body, host_routes, look_at, names
 from serve.journals import open_journals
 from serve.mailing import Mailing
@@ -64,23 +64,11 @@ def build_whole(settings: Settings) -> Front:
         inner = ShopHost(settings, journals, gateway_client(handle), flows=True)
         if inner.publisher is not None:
             opened.closing(inner.publisher)
-        for kept in journals.kept:
-            host = Host(
-                "host-0",
-                kept.kinds,
-                kept.journal,
-                clock,
-                entropy,
-                inner.limits,
-                inner.runners,
-                region.post,
-                inner.wrote,
-                inner.publisher,
-            )
+        for host in hosts_of(FIRST_HOST, inner, clock, entropy, region.post):
             opened.push_async_callback(host.stop)
             await host.start()
             near.hosts.append(host)
-            await host.own(all_shards(kept.kinds, settings.shards))
+            await host.own(all_shards(host.kinds, settings.shards))
         opened.push_async_callback(inner.stop)
         await inner.start(region, lambda: all(host.has_everything() for host in near.hosts))
         mailing = Mailing(settings, journals.sql)
@@ -88,7 +76,7 @@ def build_whole(settings: Settings) -> Front:
         await mailing.start(region)
 
     async def here() -> list[str]:
-        return ["host-0"]
+        return [FIRST_HOST]
 
     async def look(name: str) -> HostBody:
         return body(status(near.hosts))

@@ -1,9 +1,10 @@
 """What the shop puts into its hosts: kinds, journal, the gateway, and the flows beside the first host."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.runtime.limits import Limits
-from actors.runtime.ports import EffectRunner, Entities
+from actors.runtime.on_ray.host_actor import Kept
+from actors.runtime.ports import EffectRunner, Entities, Publisher
 from actors.runtime.wire import Record
 from pipelines.list_orders import list_orders
 from pipelines.log.base import EventLog
@@ -63,12 +64,12 @@ class ShopHost:
     """See `Furnishing`. `flows`: whether they run beside this host."""
 
     def __init__(self, settings: Settings, journals: Journals, gateway: GatewayClient, flows: bool) -> None:
-        self.kept = journals.kept
+        self.kept: Sequence[Kept] = journals.kept
         self.limits = limits_of(settings)
         self.runners: Mapping[str, EffectRunner] = {
             "payment": PaymentEffects(gateway, f"{settings.url}/api/payments/{{id}}/return")
         }
-        self.publisher = publisher_of(settings)
+        self.publisher: Publisher | None = publisher_of(settings)
         self._gateway = gateway
         self._journal = journals.sql
         self._tail = Tail()

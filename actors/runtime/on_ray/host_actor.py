@@ -19,13 +19,16 @@ from actors.runtime.memory import calm_garbage_collection
 from actors.runtime.on_ray.host_group import HostGroup
 from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
-from actors.runtime.ports import EffectRunner, Entities, Publisher
+from actors.runtime.ports import Clock, Done, EffectRunner, Entities, Entropy, Publisher
 from actors.runtime.region import Region
 from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
-from actors.runtime.wire import Record
+from actors.runtime.wire import Envelope, Record
 
 _log = logging.getLogger("troupe.runtime")
+
+
+Post = Callable[[Envelope, Done], None]
 
 
 class Kept(NamedTuple):
@@ -51,6 +54,25 @@ class Furnishing(Protocol):
     async def start(self, entities: Entities, alone: Callable[[], bool]) -> None: ...
 
     async def stop(self) -> None: ...
+
+
+def hosts_of(name: str, furnishing: Furnishing, clock: Clock, entropy: Entropy, elsewhere: Post) -> list[Host]:
+    """One for each journal; not started yet."""
+    return [
+        Host(
+            name,
+            kept.kinds,
+            kept.journal,
+            clock,
+            entropy,
+            furnishing.limits,
+            furnishing.runners,
+            elsewhere,
+            furnishing.wrote,
+            furnishing.publisher,
+        )
+        for kept in furnishing.kept
+    ]
 
 
 Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
@@ -101,23 +123,7 @@ class HostActor:
         self._way = RayWay(self._tasks)
         kinds = {name: kind for kept in furnishing.kept for name, kind in kept.kinds.items()}
         region = Region(kinds, self._way, clock, entropy, furnishing.limits.shards)
-        self._group = self._way.here = HostGroup(
-            [
-                Host(
-                    self._name,
-                    kept.kinds,
-                    kept.journal,
-                    clock,
-                    entropy,
-                    furnishing.limits,
-                    furnishing.runners,
-                    region.post,
-                    furnishing.wrote,
-                    furnishing.publisher,
-                )
-                for kept in furnishing.kept
-            ]
-        )
+        self._group = self._way.here = HostGroup(hosts_of(self._name, furnishing, clock, entropy, region.post))
         reception = Reception(self._group.accept, entropy.token())
         self._opened.push_async_callback(reception.close)
         self._endpoint = await reception.open(ray.util.get_node_ip_address())
