@@ -77,24 +77,30 @@ class Services:
 
 
 class WokenLog(JournalLog):
-    """Waits until something was written, and a little longer: virtual time would be spent on looking in vain."""
+    """Looks a while after something was written, `longest` seconds at most: else a life is spent on looking."""
 
-    def __init__(self, journal: SimulatedJournal, database: Database, chance: Random) -> None:
+    def __init__(self, journal: SimulatedJournal, database: Database, chance: Random, longest: float) -> None:
         super().__init__(journal)
         self._database = database
         self._chance = chance
-        self._seen = 0
+        self._longest = longest
+        self._nothing = (-1, -1)
+        """Behind the first there was nothing when there were so many records as the second says."""
 
     async def read(self, after: int, limit: int) -> list[Happened]:
-        seen = len(self._database.records)
+        seen = (after, len(self._database.records))
+        if seen == self._nothing:
+            return []
         found = await super().read(after, limit)
-        self._seen = max(self._seen, after + limit if len(found) >= limit else seen)
+        if not found:
+            self._nothing = seen
         return found
 
     async def wait(self, after: int, seconds: float) -> None:
-        if len(self._database.records) <= self._seen:
+        if (after, len(self._database.records)) == self._nothing:
             await woken(self._database.waiting, seconds)
-        await asyncio.sleep(self._chance.uniform(0.0, 0.3))
+        if (after, len(self._database.records)) != self._nothing:
+            await asyncio.sleep(self._chance.uniform(0.0, self._longest))
 
 
 def together(name: str, flows: Sequence[Flow]) -> Flow:
@@ -141,7 +147,8 @@ class Flows:
 
     def _furnish(self, region: Region, chance: Random, clock: SimulatedClock) -> None:
         services = self.services
-        log = SharedLog(WokenLog(self.journal, self._world.database, chance))
+        # As in a shop: the flows that everything waits for read the journal for themselves.
+        soon, later = (SharedLog(WokenLog(self.journal, self._world.database, chance, most)) for most in (0.3, 1.0))
         forgetting = Forgetting(services.contacts, services.mails, services.users)
         joining = Joining(region, services.users, services.contacts, forgetting)
         of_orders = (count_orders(services.users, joining), send_mails(region, services.mails))
@@ -152,12 +159,12 @@ class Flows:
             notify_users(services.mails, services.users),
         )
         flows = (
-            open_payments(region),
-            settle_orders(region),
-            keep_transactions(services.transactions),
-            together("of_orders", of_orders),
+            (soon, open_payments(region)),
+            (soon, settle_orders(region)),
+            (later, keep_transactions(services.transactions)),
+            (later, together("of_orders", of_orders)),
         )
-        self.runners = [FlowRunner(flow, log, self._progress, clock=clock) for flow in flows]
+        self.runners = [FlowRunner(flow, log, self._progress, clock=clock) for log, flow in flows]
         outbox = SimulatedOutbox(services.users, services.calls)
         self.of_users = [FlowRunner(together("of_users", of_users), outbox, self._progress, clock=clock)]
 

@@ -20,6 +20,10 @@ STANDS = ("confirmed", "packed", "shipped", "delivered")
 ALL_LEFT = ("shipped", "delivered")
 
 
+_shown = Types({"user": show_activity.Event.__args__})
+_mailed = Types({"user": notify_users.Event.__args__})
+
+
 class Told(NamedTuple):
     happened: Happened
     event: Any
@@ -90,9 +94,8 @@ def _check_customer(account: Account, facts: Facts) -> Iterator[str]:
     wanted = {name for name in owned if _was_confirmed(facts.orders[name]) and adopted.get(name) != "cancelled"}
     if counted != wanted:
         yield f"of {account.id}'s orders {sorted(wanted)} were confirmed, counted are {sorted(counted)}"
-    types = Types({"user": show_activity.Event.__args__})
     for happened in facts.services.users.outbox:
-        if happened.entity == account.id and types.decode(happened) is not None and happened.id not in notes:
+        if happened.entity == account.id and _shown.decode(happened) is not None and happened.id not in notes:
             yield f"{happened.id} is not on {account.id}'s page"
     for row in facts.services.contacts.rows.values():
         state = facts.orders.get(row.order_id)
@@ -169,9 +172,8 @@ def _check_mails(facts: Facts) -> Iterator[str]:
         if isinstance(told.event, send_mails.Event.__args__):
             view = order.view(facts.orders[told.happened.entity])
             due.update(dict.fromkeys((told.happened.id, name) for name, _ in send_mails.due(told.event, view)))
-    types = Types({"user": notify_users.Event.__args__})
     for happened in facts.services.users.outbox:
-        event = types.decode(happened)
+        event = _mailed.decode(happened)
         found = None if event is None else notify_users.due(event)
         if found is not None:
             due[happened.id, found[0]] = None

@@ -150,6 +150,8 @@ class SimulatedOutbox:
         self._calls = calls
 
     async def read(self, after: int, limit: int) -> list[Happened]:
+        if len(self._people.outbox) <= after:
+            return []
         return await self._calls.make(lambda: self._people.outbox[after : after + limit])
 
     async def wait(self, after: int, seconds: float) -> None:

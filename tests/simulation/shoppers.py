@@ -243,7 +243,7 @@ class Staff:
                 await self._ship(order_id, answer.reply)
             case "shipped" if chance.random() < 0.4:
                 await person.ask("order", order_id, order.Deliver(), person.key())
-            case "shipped" | "delivered" if chance.random() < 0.5:
+            case "shipped" | "delivered" if chance.random() < 0.2:
                 await self._hear_carrier(order_id, answer.reply)
             case _:
                 return
@@ -268,7 +268,7 @@ class Staff:
             step = chance.choice(CARRIER_STEPS)
             news = order.NoteShipment(shipment.id, step, view.placed_at + chance.randint(0, 60_000), by="carrier")
             key = person.key() if chance.random() < 0.7 else None
-            for _ in range(chance.choice((1, 1, 2))):
+            for _ in range(chance.choice((1, 1, 1, 2))):
                 await person.ask("order", order_id, news, key)
 
     async def _refund(self, order_id: str, view: order.OrderView) -> None:

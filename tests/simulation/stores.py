@@ -31,7 +31,8 @@ class Calls:
             if done:
                 act()
             raise ConnectionError("simulated")
-        await self._world.sleep(chance.uniform(0.0005, 0.02))
+        if chance.random() < 0.5:
+            await self._world.sleep(chance.uniform(0.0005, 0.04))
         return act()
 
 
