@@ -48,15 +48,21 @@ class Follower(Running, Protocol):
 Begin = Callable[[str, EventLog], Follower]
 """Makes the runner of one partition, from the name that its progress has and the partition's log."""
 
+Connect = Callable[..., AIOKafkaConsumer]
+"""Makes a consumer of a cluster that is not started yet; see `consumer_of`."""
+
 
 class GroupRunner:
     """A member of the flow's group. It connects, and connects again, for as long as it runs."""
 
-    def __init__(self, cluster: KafkaCluster, name: str, kinds: Iterable[str], begin: Begin) -> None:
+    def __init__(
+        self, cluster: KafkaCluster, name: str, kinds: Iterable[str], begin: Begin, connect: Connect = consumer_of
+    ) -> None:
         self.name = name
         self._cluster = cluster
         self._topics = sorted({cluster.topic(kind) for kind in kinds})
         self._begin = begin
+        self._connect = connect
         self._member: _Member | None = None
         self._tasks = Tasks()
 
@@ -77,7 +83,7 @@ class GroupRunner:
     async def _run(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            consumer = consumer_of(
+            consumer = self._connect(
                 self._cluster,
                 group_id=self._cluster.group(self.name),
                 session_timeout_ms=SESSION_SECONDS * 1000,

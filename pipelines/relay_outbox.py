@@ -6,12 +6,11 @@ outbox, or one that died in between, send some events twice, never one in front 
 
 import asyncio
 import logging
-
-import sqlalchemy as sa
+from collections.abc import Sequence
+from typing import Protocol
 
 from actors.runtime.tasks import Tasks
-from pipelines.log.outbox import OutboxLog
-from pipelines.log.publishing import KafkaPublisher
+from pipelines.log.base import EventLog, Happened
 
 BATCH = 500
 LOOK_SECONDS = 1.0
@@ -21,14 +20,28 @@ LONGEST_PAUSE = 5.0
 log = logging.getLogger("troupe.flows")
 
 
-class OutboxRelay:
-    """Of one outbox; the engine and the publisher are their owner's to close."""
+class Outbox(EventLog, Protocol):
+    """Rows by position, until they are told."""
 
-    def __init__(self, name: str, engine: sa.Engine, outbox: sa.Table, publisher: KafkaPublisher) -> None:
+    async def delete(self, positions: Sequence[int]) -> None:
+        """Once more changes nothing."""
+        ...
+
+
+class Tells(Protocol):
+    """The way into the event log."""
+
+    async def tell(self, events: Sequence[Happened]) -> None:
+        """Durable, each entity's in order, when it returns; when it raises nobody knows: tell them again."""
+        ...
+
+
+class OutboxRelay:
+    """Of one outbox; that and the publisher are their owner's to close."""
+
+    def __init__(self, name: str, outbox: Outbox, publisher: Tells) -> None:
         self._name = name
-        self._engine = engine
         self._outbox = outbox
-        self._log = OutboxLog(engine, outbox)
         self._publisher = publisher
         self._tasks = Tasks()
 
@@ -43,18 +56,14 @@ class OutboxRelay:
         while True:
             try:
                 # From the start each time: what is done is gone, and a row may become visible behind a later one.
-                events = await self._log.read(0, BATCH)
+                events = await self._outbox.read(0, BATCH)
                 if events:
                     await self._publisher.tell(events)
-                    await asyncio.to_thread(self._delete, [one.position for one in events])
+                    await self._outbox.delete([one.position for one in events])
                 else:
-                    await self._log.wait(0, LOOK_SECONDS)
+                    await self._outbox.wait(0, LOOK_SECONDS)
                 pause = FIRST_PAUSE
             except Exception as error:
                 log.warning("the outbox of the %s cannot be relayed: %r", self._name, error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-
-    def _delete(self, positions: list[int]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(self._outbox.delete().where(self._outbox.c.position.in_(positions)))

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from pipelines.flow import Flow
-from pipelines.groups import Follower, GroupRunner, Running
+from pipelines.groups import Connect, Follower, GroupRunner, Running
 from pipelines.log.base import EventLog
 from pipelines.log.cloud_events import KafkaCluster
+from pipelines.log.kafka import consumer_of
 from pipelines.progress import Progress
 from pipelines.projection import Projection, ProjectionRunner
 from pipelines.runner import FlowRunner
@@ -39,9 +40,10 @@ class DatabaseLogs:
 class KafkaLogs:
     """Over Kafka: each flow is a consumer group, and has a progress for each partition, NAME@TOPIC-PARTITION."""
 
-    def __init__(self, cluster: KafkaCluster, progress: Progress) -> None:
+    def __init__(self, cluster: KafkaCluster, progress: Progress, connect: Connect = consumer_of) -> None:
         self._cluster = cluster
         self._progress = progress
+        self._connect = connect
 
     def run(self, flow: AnyFlow) -> GroupRunner:
         """As `Logs.run`."""
@@ -49,7 +51,7 @@ class KafkaLogs:
         def begin(name: str, log: EventLog) -> Follower:
             return _follower(replace(flow, name=name), log, self._progress)
 
-        return GroupRunner(self._cluster, flow.name, flow.reads, begin)
+        return GroupRunner(self._cluster, flow.name, flow.reads, begin, self._connect)
 
 
 def _follower(flow: AnyFlow, log: EventLog, progress: Progress) -> Follower:

@@ -5,8 +5,8 @@ from ray.serve.schema import LoggingConfig
 
 from actors.kinds import KINDS
 from actors.runtime.clock import SystemClock, SystemEntropy
+from actors.runtime.furnishing import hosts_of
 from actors.runtime.in_process import NearWay, all_shards
-from actors.runtime.on_ray.host_actor import hosts_of
 from actors.runtime.on_ray.way import NAMESPACE, RayWay
 from actors.runtime.region import Region
 from actors.runtime.status import status

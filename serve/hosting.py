@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from actors.runtime.furnishing import Kept
 from actors.runtime.limits import Limits
-from actors.runtime.on_ray.host_actor import Kept
 from actors.runtime.ports import EffectRunner, Entities, Publisher
 from actors.runtime.wire import Record
 from pipelines.list_orders import list_orders

@@ -7,7 +7,7 @@ from actors.journal.mongo import MongoJournal
 from actors.journal.mysql import MySqlJournal
 from actors.journal.sql import SqlJournal
 from actors.kinds import CART, KINDS
-from actors.runtime.on_ray.host_actor import Kept
+from actors.runtime.furnishing import Kept
 from serve.opened import Opened
 from serve.settings import Settings
 

@@ -83,7 +83,7 @@ class Mailing:
             await opened.running(Indexing(settings, stock_told))
             publisher = publisher_of(settings)
             if publisher is not None:
-                await opened.running(OutboxRelay("users", users, outbox, opened.closing(publisher)))
+                await opened.running(OutboxRelay("users", OutboxLog(users, outbox), opened.closing(publisher)))
             opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
             self._opened = opened.pop_all()
 

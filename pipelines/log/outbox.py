@@ -5,6 +5,7 @@ their order. Those of SQLite do, where only one transaction writes at a time; on
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -83,6 +84,10 @@ class OutboxLog:
         """As `EventLog.read`. Raises what SQLAlchemy raises."""
         return await asyncio.to_thread(self._read, after, limit)
 
+    async def delete(self, positions: Sequence[int]) -> None:
+        """Takes out what is told elsewhere. Raises what SQLAlchemy raises."""
+        await asyncio.to_thread(self._delete, list(positions))
+
     async def close(self) -> None:
         """Closes the connections; for who owns the engine."""
         await asyncio.to_thread(self._engine.dispose)
@@ -105,6 +110,10 @@ class OutboxLog:
         )
         with self._engine.connect() as connection:
             return [Happened(*row) for row in connection.execute(query)]
+
+    def _delete(self, positions: list[int]) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(self._outbox.delete().where(self._outbox.c.position.in_(positions)))
 
     async def end(self) -> int:
         """The last position; 0 if nothing is written yet."""

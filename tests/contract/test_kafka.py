@@ -28,7 +28,7 @@ from pipelines.log import cloud_events
 from pipelines.log.base import Happened
 from pipelines.log.cloud_events import KafkaCluster
 from pipelines.log.kafka import TopicLog
-from pipelines.log.outbox import outbox_table, put
+from pipelines.log.outbox import OutboxLog, outbox_table, put
 from pipelines.log.publishing import KafkaPublisher
 from pipelines.log.topics import make_topics
 from pipelines.progress import SqlProgress, Standing
@@ -252,7 +252,7 @@ async def test_an_outbox_is_relayed_and_emptied(
     heard = Heard(UserProfileChanged, UserDeleted)
     runner = KafkaLogs(cluster, progress).run(heard.flow)
     await runner.start()
-    relay = OutboxRelay("users", engine, outbox, publisher)
+    relay = OutboxRelay("users", OutboxLog(engine, outbox), publisher)
     with engine.begin() as connection:
         for version in range(1, 4):
             put(connection, outbox, "user", "u", version, (UserProfileChanged(("name",), AT),), AT)

@@ -4,76 +4,24 @@ import asyncio
 import importlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import ray
 
-from actors.journal.base import Journal, ShardId
+from actors.journal.base import ShardId
 from actors.runtime.clock import SystemClock, SystemEntropy
-from actors.runtime.host import Host
-from actors.runtime.kind import Kind
-from actors.runtime.limits import Limits
+from actors.runtime.furnishing import Furnishing, hosts_of
 from actors.runtime.memory import calm_garbage_collection
 from actors.runtime.on_ray.host_group import HostGroup
 from actors.runtime.on_ray.reception import Endpoint, Reception
 from actors.runtime.on_ray.way import RayWay
-from actors.runtime.ports import Clock, Done, EffectRunner, Entities, Entropy, Publisher
 from actors.runtime.region import Region
 from actors.runtime.status import status
 from actors.runtime.tasks import Tasks
-from actors.runtime.wire import Envelope, Record
 
 _log = logging.getLogger("troupe.runtime")
-
-
-Post = Callable[[Envelope, Done], None]
-
-
-class Kept(NamedTuple):
-    """Kinds of entity, and the journal that their records stand in."""
-
-    kinds: Mapping[str, Kind]
-    journal: Journal
-
-
-class Furnishing(Protocol):
-    """What the application puts into a host: its kinds and journals, its effects, and what runs beside it.
-
-    `publisher`: where events go out to; None where the journal itself is the event log.
-    """
-
-    kept: Sequence[Kept]
-    runners: Mapping[str, EffectRunner]
-    limits: Limits
-    publisher: Publisher | None
-
-    def wrote(self, position: int, record: Record) -> None: ...
-
-    async def start(self, entities: Entities, alone: Callable[[], bool]) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-def hosts_of(name: str, furnishing: Furnishing, clock: Clock, entropy: Entropy, elsewhere: Post) -> list[Host]:
-    """One for each journal; not started yet."""
-    return [
-        Host(
-            name,
-            kept.kinds,
-            kept.journal,
-            clock,
-            entropy,
-            furnishing.limits,
-            furnishing.runners,
-            elsewhere,
-            furnishing.wrote,
-            furnishing.publisher,
-        )
-        for kept in furnishing.kept
-    ]
-
 
 Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
 

@@ -54,7 +54,7 @@ class Indexing:
             if log is not None:
                 opened.closing(log)
                 publisher = opened.closing(KafkaPublisher(cluster_of(settings)))
-                await opened.running(OutboxRelay("catalogue", engine, outbox, publisher))
+                await opened.running(OutboxRelay("catalogue", OutboxLog(engine, outbox), publisher))
             reading = log or OutboxLog(engine.execution_options(writes=False), outbox)
             indexer, stock = _indexer(settings, reading, opened)
             await opened.running(indexer)
