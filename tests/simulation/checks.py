@@ -6,13 +6,13 @@ from typing import Any
 from actors.journal.base import ShardId
 from actors.kinds import KINDS
 from actors.runtime.wire import Body, Note, Record, body_of, encode
-from tests.simulation.database import Database
+from tests.simulation.database import Databases
 from tests.simulation.ledger import EntityId, Ledger
 
 Entities = dict[EntityId, list[tuple[Record, Body]]]
 
 
-def entities_of(database: Database) -> Entities:
+def entities_of(database: Databases) -> Entities:
     """The records of each entity, in the order in which they were written."""
     found: Entities = {}
     for record in database.records:
@@ -22,7 +22,7 @@ def entities_of(database: Database) -> Entities:
     return found
 
 
-def check_shards(database: Database, shards: list[ShardId]) -> Iterator[str]:
+def check_shards(database: Databases, shards: list[ShardId]) -> Iterator[str]:
     """Sequences without a gap, epochs that grow, each record in the epoch of the claim before it."""
     for kind, number in shards:
         expected, epoch, released = 1, 0, True
@@ -57,7 +57,7 @@ def check_entities(entities: Entities) -> Iterator[str]:
             at = body.at
 
 
-def check_acknowledged(database: Database, ledger: Ledger) -> Iterator[str]:
+def check_acknowledged(database: Databases, ledger: Ledger) -> Iterator[str]:
     """What a caller was told under a key stands in the journal, word for word."""
     for (kind, entity, command_id), told in ledger.told.items():
         record = database.record_of_command(kind, entity, command_id)
@@ -87,7 +87,7 @@ def check_views(entities: Entities, ledger: Ledger) -> Iterator[str]:
                 yield f"version {version} of {kind}/{entity} was shown as {shown!r}, it is {made.get(version)!r}"
 
 
-def check_messages(database: Database, entities: Entities) -> Iterator[str]:
+def check_messages(database: Databases, entities: Entities) -> Iterator[str]:
     """Every message arrived, and from one entity to another in the order sent."""
     for (kind, entity), records in entities.items():
         last: dict[EntityId, int] = {}
@@ -104,7 +104,7 @@ def check_messages(database: Database, entities: Entities) -> Iterator[str]:
                     last[to] = received.version
 
 
-def check_effects_and_timers(database: Database, entities: Entities, now: int) -> Iterator[str]:
+def check_effects_and_timers(database: Databases, entities: Entities, now: int) -> Iterator[str]:
     """Every effect was answered, every timer that was not replaced or cleared went off, none of them early."""
     for (kind, entity), records in entities.items():
         timers: dict[str, tuple[int, int]] = {}
@@ -126,7 +126,7 @@ def check_effects_and_timers(database: Database, entities: Entities, now: int) -
                 yield f"timer {name} of {kind}/{entity}, set at version {set_by}, never went off"
 
 
-def check_snapshots(database: Database, entities: Entities) -> Iterator[str]:
+def check_snapshots(database: Databases, entities: Entities) -> Iterator[str]:
     """A snapshot is what the events before it make."""
     for (kind, entity), snapshot in database.snapshots.items():
         state = state_at(kind, entity, entities, snapshot.version)

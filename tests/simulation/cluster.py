@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
-from actors.journal.base import JournalUnavailable, ShardId
+from actors.journal.base import ShardId
 from actors.kinds import KINDS
-from actors.runtime.host import Host
+from actors.runtime.furnishing import Kept, hosts_of
 from actors.runtime.in_process import all_shards
 from actors.runtime.limits import Limits
-from actors.runtime.ports import Done
+from actors.runtime.on_ray.host_group import HostGroup
+from actors.runtime.ports import Done, EffectRunner, Publisher
 from actors.runtime.region import Region
-from actors.runtime.wire import Envelope
+from actors.runtime.shard import Shard
+from actors.runtime.wire import Envelope, Record
 from tests.simulation.clock import SimulatedClock
 from tests.simulation.entropy import SeededEntropy
-from tests.simulation.journal import SimulatedJournal
 from tests.simulation.loop import Process
 from tests.simulation.network import SimulatedLink
 from tests.simulation.world import World
@@ -21,9 +22,10 @@ KEEPER_EVERY = 0.3
 
 
 class Incarnation:
-    """One life of a host. `superseded`: another of its name was started; it hears nothing of it.
+    """One life of a host's process. `superseded`: another of its name was started; it hears nothing of it.
 
     `deaf`: it does not hear who is to have what. `fights`: it takes back what it believes to be its own.
+    Implements Contents: its hosts are made as in production.
     """
 
     def __init__(self, world: World, cluster: "Cluster", name: str, number: int, limits: Limits) -> None:
@@ -31,27 +33,33 @@ class Incarnation:
         self.name = name
         self.process = Process(f"{name}.{number}")
         self.clock = SimulatedClock(world.loop, chance, spread_ms=3_600_000)
-        self.journal = SimulatedJournal(world.database, world.trouble, chance)
+        self.journals = [keeper.connect(chance) for keeper in world.keepers]
         self.way = ClusterWay(world, cluster, self.process)
         entropy = SeededEntropy(chance)
         self.region = Region(KINDS, self.way, self.clock, entropy, limits.shards)
-        self.host = Host(
-            self.process.name,
-            KINDS,
-            self.journal,
-            self.clock,
-            entropy,
-            limits,
-            {"payment": world.gateway.runner()},
-            self.region.post,
-        )
+        self.kept = [Kept(one.kinds, journal) for one, journal in zip(world.keepers, self.journals, strict=True)]
+        self.runners: dict[str, EffectRunner] = {"payment": world.gateway.runner()}
+        self.limits = limits
+        self.publisher: Publisher | None = None if world.kafka is None else world.kafka.publisher(self.process)
+        self.group = HostGroup(hosts_of(self.process.name, self, self.clock, entropy, self.region.post))
         self.superseded = False
         self.deaf = False
         self.fights = chance.random() < 0.3
         self.believes: list[ShardId] = []
 
     def accept(self, envelope: Envelope, done: Done) -> None:
-        self.host.accept(envelope, done)
+        self.group.accept(envelope, done)
+
+    def wrote(self, position: int, record: Record) -> None:
+        """Nobody here wants to know."""
+
+    def cut(self, whether: bool) -> None:
+        """From all of its databases, or from none any more."""
+        for journal in self.journals:
+            journal.cut = whether
+
+    def shards(self) -> list[Shard]:
+        return [shard for host in self.group.hosts for shard in host.shards.values()]
 
 
 class ClusterWay:
@@ -128,31 +136,25 @@ class Cluster:
 
     async def _live(self, incarnation: Incarnation) -> None:
         """Does what placement asks of a host."""
-        host, clock = incarnation.host, incarnation.clock
-        while True:
-            try:
-                await host.start()
-                break
-            except JournalUnavailable:
-                await clock.sleep(KEEPER_EVERY)
-        while not host.ended:
+        group, clock = incarnation.group, incarnation.clock
+        await group.start()
+        while not group.ended:
             if not (incarnation.superseded or incarnation.deaf):
                 incarnation.believes = [shard for shard, name in self.assigned.items() if name == incarnation.name]
             if not incarnation.superseded or incarnation.fights:
-                await self._obey(host, incarnation.believes)
+                await self._obey(incarnation, incarnation.believes)
             await clock.sleep(KEEPER_EVERY)
 
-    async def _obey(self, host: Host, wanted: Sequence[ShardId]) -> None:
-        try:
-            surplus = [shard for shard in host.shards if shard not in wanted]
-            if surplus:
-                await host.disown(surplus)
-            missing = [shard for shard in wanted if shard not in host.shards]
-            if missing:
-                await host.own(missing)
-                self.world.note(f"{host.name} has {len(host.shards)} of {len(wanted)} shards")
-        except JournalUnavailable:
-            self.world.note(f"{host.name} cannot reach the journal")
+    async def _obey(self, incarnation: Incarnation, wanted: Sequence[ShardId]) -> None:
+        group = incarnation.group
+        surplus = [shard for shard in group.shards if shard not in wanted]
+        if surplus:
+            await group.disown(surplus)
+        has = group.shards
+        missing = [shard for shard in wanted if shard not in has]
+        if missing:
+            await group.own(missing)
+            self.world.note(f"{incarnation.process.name} has {len(group.shards)} of {len(wanted)} shards")
 
     async def hand_over(self, shards: Sequence[ShardId], to: str) -> None:
         """In order: who has them lets go first. Waited for a while; then they are taken."""
@@ -160,7 +162,7 @@ class Cluster:
             source = self.current.get(self.assigned[shard])
             self.assigned[shard] = ""
             for _ in range(40):
-                if source is None or source.process.dead or shard not in source.host.shards:
+                if source is None or source.process.dead or shard not in source.group.shards:
                     break
                 await self.world.sleep(0.1)
             self.assigned[shard] = to

@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_right, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.journal.base import (
     Committed,
@@ -62,9 +62,9 @@ class Database:
 
     # records
 
-    def write(self, records: Sequence[Record]) -> list[Outcome]:
-        """Of each shard a prefix."""
-        broken: dict[ShardId, None] = {}
+    def write(self, records: Sequence[Record], broken: dict[ShardId, None] | None = None) -> list[Outcome]:
+        """Of each shard a prefix. `broken`: shards of which nothing more may be written; it grows."""
+        broken = {} if broken is None else broken
         outcomes: list[Outcome] = []
         for record in records:
             shard = (record.kind, record.shard)
@@ -101,29 +101,35 @@ class Database:
     def last_records(self, shards: Sequence[ShardId]) -> dict[ShardId, Record]:
         return {shard: self.records[self._of_shard[shard][-1][1]] for shard in shards if shard in self._of_shard}
 
-    def shard_records(self, kind: str, shard: int, after: int, limit: int | None = None) -> list[Record]:
-        return self._behind(self._of_shard.get((kind, shard), []), after, limit)
+    # `as_of`: only the first so many records are seen; None: all.
 
-    def entity_records(self, kind: str, entity: str, after: int = 0) -> list[Record]:
-        return self._behind(self._of_entity.get((kind, entity), []), after, None)
+    def shard_records(
+        self, kind: str, shard: int, after: int, limit: int | None = None, as_of: int | None = None
+    ) -> list[Record]:
+        return self._behind(self._of_shard.get((kind, shard), []), after, limit, as_of)
+
+    def entity_records(self, kind: str, entity: str, after: int = 0, as_of: int | None = None) -> list[Record]:
+        return self._behind(self._of_entity.get((kind, entity), []), after, None, as_of)
 
     def version_of(self, kind: str, entity: str) -> int:
         """0 if it never was."""
         places = self._of_entity.get((kind, entity))
         return places[-1][0] if places else 0
 
-    def _behind(self, places: list[tuple[int, int]], after: int, limit: int | None) -> list[Record]:
+    def _behind(
+        self, places: list[tuple[int, int]], after: int, limit: int | None, as_of: int | None
+    ) -> list[Record]:
         start = bisect_right(places, (after, len(self.records)))
-        end = None if limit is None else start + limit
-        return [self.records[place] for _, place in places[start:end]]
+        seen = [self.records[place] for _, place in places[start:] if as_of is None or place < as_of]
+        return seen if limit is None else seen[:limit]
 
-    def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
+    def load(self, kind: str, entity: str, as_of: int | None = None) -> tuple[Snapshot | None, list[Record]]:
         snapshot = self.snapshots.get((kind, entity))
-        return snapshot, self.entity_records(kind, entity, snapshot.version if snapshot else 0)
+        return snapshot, self.entity_records(kind, entity, snapshot.version if snapshot else 0, as_of)
 
-    def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
+    def record_of_command(self, kind: str, entity: str, command_id: str, as_of: int | None = None) -> Record | None:
         place = self._unique.get(("command", kind, entity, command_id))
-        return None if place is None else self.records[place]
+        return None if place is None or (as_of is not None and place >= as_of) else self.records[place]
 
     def log(self, after: int, limit: int) -> list[Logged]:
         some = self.records[after : after + limit]
@@ -183,3 +189,36 @@ class Database:
     def end_lease(self, owner: str) -> None:
         self.leases.pop(owner, None)
         self.revocations.pop(owner, None)
+
+
+class Databases:
+    """All that a shop has, by kind of entity, as one: for those who look and check."""
+
+    def __init__(self, of: Mapping[str, Database]) -> None:
+        self._of = of
+        self._all = list(dict.fromkeys(of.values()))
+
+    @property
+    def records(self) -> list[Record]:
+        """Of each database in its order."""
+        return [record for database in self._all for record in database.records]
+
+    @property
+    def snapshots(self) -> dict[tuple[str, str], Snapshot]:
+        return {name: snapshot for database in self._all for name, snapshot in database.snapshots.items()}
+
+    def now(self) -> int:
+        """By the clock that is furthest behind."""
+        return min(database.now() for database in self._all)
+
+    def shard_records(self, kind: str, shard: int, after: int) -> list[Record]:
+        return self._of[kind].shard_records(kind, shard, after)
+
+    def entity_records(self, kind: str, entity: str) -> list[Record]:
+        return self._of[kind].entity_records(kind, entity)
+
+    def version_of(self, kind: str, entity: str) -> int:
+        return self._of[kind].version_of(kind, entity)
+
+    def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
+        return self._of[kind].record_of_command(kind, entity, command_id)

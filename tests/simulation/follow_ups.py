@@ -11,7 +11,7 @@ from pipelines.keep_transactions import Event as PaymentEvent
 from pipelines.log.base import Happened
 from pipelines.wanted import Types
 from tests.simulation.checks import Entities, state_at
-from tests.simulation.database import Database
+from tests.simulation.database import Databases
 from tests.simulation.flows import Services
 from tests.simulation.people import Account
 from tests.simulation.stores import Calls, Transactions
@@ -32,7 +32,7 @@ class Told(NamedTuple):
 class Facts:
     """What is so: the orders and sessions as their events make them, and the events."""
 
-    def __init__(self, database: Database, entities: Entities, services: Services) -> None:
+    def __init__(self, database: Databases, entities: Entities, services: Services) -> None:
         self.services = services
         self.orders: dict[str, order.OrderState] = {}
         self.sessions: dict[str, payment.PaymentState] = {}
@@ -47,7 +47,7 @@ class Facts:
         return [name for name, state in self.orders.items() if state.owner == f"user:{account.id}"]
 
 
-def _told(database: Database, kind: str) -> Iterator[Told]:
+def _told(database: Databases, kind: str) -> Iterator[Told]:
     for position, record in enumerate(database.records, start=1):
         if record.kind != kind:
             continue
@@ -58,7 +58,7 @@ def _told(database: Database, kind: str) -> Iterator[Told]:
                 yield Told(happened, KINDS[kind].event(encoded))
 
 
-def check_follow_ups(database: Database, entities: Entities, services: Services) -> Iterator[str]:
+def check_follow_ups(database: Databases, entities: Entities, services: Services) -> Iterator[str]:
     facts = Facts(database, entities, services)
     for state in facts.orders.values():
         yield from _check_parcels(state)

@@ -34,6 +34,7 @@ class Trouble:
     """How a database behaves at the moment. Times in seconds; the rest are chances of a single call.
 
     `lost`: of a failing call, that it was carried out all the same; `late`: that it is, but only some time later.
+    `stale`: that a read misses what others wrote, where the database allows it.
     """
 
     def __init__(self, longest: float) -> None:
@@ -43,6 +44,7 @@ class Trouble:
         self.late = 0.0
         self.latest = 12.0
         self.partial = 0.0
+        self.stale = 0.0
         self.patience = (0.05, 3.0)
         self.down = False
 
@@ -96,7 +98,7 @@ class SimulatedJournal(Journal):
             self._later(chance.uniform(*trouble.patience), _answering(answer, silent))
         elif chance.random() >= trouble.fails:
             way = [chance.uniform(*trouble.quick) for _ in range(2)]
-            self._later(way[0], lambda: self._later(way[1], _answering(answer, self.database.write(some))))
+            self._later(way[0], lambda: self._land(some, lambda said: self._later(way[1], _answering(answer, said))))
         elif chance.random() < trouble.partial:
             self._later(
                 chance.uniform(*trouble.quick),
@@ -104,9 +106,13 @@ class SimulatedJournal(Journal):
             )
         else:
             if chance.random() < trouble.lost:
-                self._later(self._landing(trouble), lambda: self.database.write(self._part(some)))
+                self._later(self._landing(trouble), lambda: self._land(self._part(some), _nobody))
             self._later(chance.uniform(*trouble.patience), _answering(answer, silent))
         return await answer
+
+    def _land(self, records: list[Record], told: Callable[[list[Outcome]], object]) -> None:
+        """What the database does with a batch, and who hears of it."""
+        told(self.database.write(records))
 
     def _part(self, records: list[Record]) -> list[Record]:
         """All of them, or of each shard a prefix."""
@@ -180,6 +186,10 @@ class SimulatedJournal(Journal):
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+
+def _nobody(_: object) -> None:
+    """Hears what became of a call whose answer is lost."""
 
 
 def _answering(answer: "asyncio.Future[T]", value: T) -> Callable[[], None]:

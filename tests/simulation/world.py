@@ -1,4 +1,4 @@
-"""What everything in a simulation shares: the loop, the network, the database, the gateway, the trace."""
+"""What everything in a simulation shares: the loop, the network, the databases, the gateway, the trace."""
 
 import asyncio
 from collections import deque
@@ -6,16 +6,16 @@ from random import Random
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from tests.simulation.clock import EPOCH
-from tests.simulation.database import Database
+from tests.simulation.database import Databases
 from tests.simulation.entropy import stream
-from tests.simulation.journal import Trouble
+from tests.simulation.keepers import keepers_of
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network, Weather
 from tests.simulation.plan import Plan
 
 if TYPE_CHECKING:
     from tests.simulation.gateway import SimulatedGateway
+    from tests.simulation.kafka import SimulatedKafka
 
 TRACE = 400
 
@@ -25,9 +25,10 @@ class Violation(Exception):
 
 
 class World:
-    """`note` writes a line of the trace; `violate` one that fails the seed."""
+    """`note` writes a line of the trace; `violate` one that fails the seed. `kafka`: None where there is none."""
 
     gateway: "SimulatedGateway"
+    kafka: "SimulatedKafka | None" = None
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -36,18 +37,14 @@ class World:
         self.lines = 0
         self.digest = 0
         self.violations: list[str] = []
-        self.database_offset = 0
-        self.database = Database(self.database_now)
-        self.trouble = Trouble(plan.commit)
+        self.keepers = keepers_of(plan.servers, plan.commit, self.loop.time)
+        self.database = Databases({kind: keeper.database for keeper in self.keepers for kind in keeper.kinds})
         self.weather = Weather()
         self.chance = self.stream("world")
         self.network = Network(self.loop, self.weather, self.stream("network"), self.violate)
 
     def stream(self, *names: object) -> Random:
         return stream(self.plan.seed, *names)
-
-    def database_now(self) -> int:
-        return EPOCH + self.database_offset + int(self.loop.time() * 1000)
 
     def note(self, line: str) -> None:
         self.lines += 1
