@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.simulation.cluster import Cluster, Incarnation
+from tests.simulation.conditions import clear_up
 from tests.simulation.flows import Flows
 from tests.simulation.gateway import SimulatedGateway
+from tests.simulation.kafka import NAME
+from tests.simulation.keepers import Keeper
 from tests.simulation.world import World
 
 
 class Chaos:
-    """`weather` settles the chances that hold throughout; `rage` makes single things happen."""
+    """Makes single things happen; see conditions.py for the chances that hold throughout."""
 
     def __init__(self, world: World, cluster: Cluster, gateway: SimulatedGateway, flows: Flows) -> None:
         self.world = world
@@ -34,61 +37,16 @@ class Chaos:
             "database_jumps": self._database_jumps,
             "gateway_down": self._gateway_down,
             "flows_die": self._flows_die,
+            "log_down": self._log_down,
+            "members_stall": self._members_stall,
+            "clients_break": self._clients_break,
         }
-
-    def weather(self) -> None:
-        faults, chance = self.world.plan.faults, self.chance
-        weather, trouble = self.world.weather, self.world.trouble
-        if "slow_network" in faults:
-            weather.slow = chance.choice((0.02, 0.2))
-            weather.slowest = chance.choice((0.1, 4.0, 15.0))
-        if "lossy_network" in faults:
-            weather.lost = chance.choice((0.01, 0.1))
-        if "duplicates" in faults:
-            weather.twice = chance.choice((0.02, 0.3))
-        if "journal_fails" in faults:
-            trouble.fails = chance.choice((0.01, 0.1, 0.3))
-        if "journal_late" in faults:
-            trouble.fails = max(trouble.fails, 0.05)
-            trouble.late = 0.6
-        if "journal_partial" in faults:
-            trouble.fails = max(trouble.fails, 0.05)
-            trouble.partial = 0.7
-        if "stores_fail" in faults:
-            self.flows.services.calls.fails = chance.choice((0.02, 0.2))
-        if "gateway_fails" in faults:
-            self.gateway.fails = chance.choice((0.05, 0.3))
-            self.gateway.refuses = chance.choice((0.0, 0.2))
 
     def clear_up(self) -> None:
         """The faults end; what is under way ends by itself."""
         for task in self._under_way:
             task.cancel()
-        weather, trouble = self.world.weather, self.world.trouble
-        weather.slow = weather.lost = weather.twice = 0.0
-        weather.cut.clear()
-        trouble.fails = 0.0
-        trouble.down = False
-        trouble.quick = trouble.usual
-        self.gateway.fails = self.gateway.refuses = 0.0
-        self.flows.services.calls.fails = 0.0
-        self.gateway.down = False
-        for incarnation in self.cluster.everybody:
-            incarnation.journal.cut = incarnation.deaf = False
-            if incarnation.process.stalled:
-                self.world.loop.resume(incarnation.process)
-            if incarnation.superseded:
-                self.cluster.kill(incarnation)
-        for name in self.cluster.names:
-            current = self.cluster.current.get(name)
-            if current is None or current.process.dead or current.host.ended:
-                self.cluster.start(name)
-        for shard, name in self.cluster.assigned.items():
-            if not name:
-                self.cluster.assigned[shard] = self.cluster.names[0]
-        self.flows.journal.cut = False
-        if self.flows.process.dead:
-            self.flows.start()
+        clear_up(self.world, self.gateway, self.cluster, self.flows)
 
     async def rage(self, seconds: float) -> None:
         kinds = [kind for kind in self._blows if kind in self.world.plan.faults]
@@ -126,13 +84,14 @@ class Chaos:
         victim, chance = self._somebody(), self.chance
         if victim is None:
             return
-        victim.journal.cut = chance.random() < 0.5
-        if victim.journal.cut:
+        cut = chance.random() < 0.5
+        if cut:
+            victim.cut(True)
             await self.world.sleep(chance.choice((0.0, 3.0)))
         if self.cluster.current.get(victim.name) is victim:
             self.cluster.start(victim.name)
         await self.world.sleep(chance.uniform(0.5, 10.0))
-        victim.journal.cut = False
+        victim.cut(False)
         await self.world.sleep(chance.uniform(0.0, 10.0))
         self.cluster.kill(victim)
 
@@ -162,7 +121,7 @@ class Chaos:
             return
         self.world.note(f"{victim.process.name} is asked to stop")
         victim.superseded, victim.fights = True, False
-        task = self.world.loop.spawn(victim.process, victim.host.stop(), "stop")
+        task = self.world.loop.spawn(victim.process, victim.group.stop(), "stop")
         await asyncio.wait([task], timeout=10.0)
         self.cluster.kill(victim)
         await self._restart(victim.name)
@@ -183,41 +142,51 @@ class Chaos:
         deaf = [one for one in self.cluster.current.values() if one.name != to and chance.random() < 0.7]
         for one in deaf:
             one.deaf = True
-            one.journal.cut = chance.random() < 0.4
+            one.cut(chance.random() < 0.4)
         for shard in some:
             self.cluster.assigned[shard] = to
         await self.world.sleep(chance.uniform(0.5, 8.0))
         for one in deaf:
-            one.deaf = one.journal.cut = False
+            one.deaf = False
+            one.cut(False)
 
     async def _partition(self) -> None:
         chance = self.chance
-        names = [one.process.name for one in self.cluster.alive()] + ["replica0", "replica1", self.flows.process.name]
+        names = [one.process.name for one in self.cluster.alive()] + ["replica0", "replica1"]
+        names += [one.process.name for one in self.flows.members]
+        if self.world.kafka is not None:
+            names.append(NAME)
         pair = chance.choice(names), chance.choice(names)
         self.world.note(f"{pair[0]} and {pair[1]} cannot hear each other")
         self.world.weather.cut[pair] = None
         await self.world.sleep(chance.uniform(0.5, 8.0))
         self.world.weather.cut.pop(pair, None)
 
+    def _keeper(self) -> Keeper:
+        return self.chance.choice(self.world.keepers)
+
     async def _journal_slow(self) -> None:
-        self.world.trouble.quick = (0.001, self.chance.choice((0.1, 1.5)))
+        trouble = self._keeper().trouble
+        trouble.quick = (0.001, self.chance.choice((0.1, 1.5)))
         await self.world.sleep(self.chance.uniform(0.5, 6.0))
-        self.world.trouble.quick = self.world.trouble.usual
+        trouble.quick = trouble.usual
 
     async def _journal_down(self) -> None:
-        self.world.note("the database is down")
-        self.world.trouble.down = True
+        keeper = self._keeper()
+        self.world.note(f"{keeper.name} is down")
+        keeper.trouble.down = True
         await self.world.sleep(self.chance.uniform(0.1, 6.0))
-        self.world.trouble.down = False
-        self.world.note("the database is up")
+        keeper.trouble.down = False
+        self.world.note(f"{keeper.name} is up")
 
     async def _journal_cut(self) -> None:
         victim = self._somebody()
         if victim is not None:
-            self.world.note(f"{victim.process.name} is cut off from the database")
-            victim.journal.cut = True
+            self.world.note(f"{victim.process.name} is cut off from a database")
+            journal = self.chance.choice(victim.journals)
+            journal.cut = True
             await self.world.sleep(self.chance.uniform(0.5, 8.0))
-            victim.journal.cut = False
+            journal.cut = False
 
     async def _wall_jumps(self) -> None:
         victim = self._somebody()
@@ -226,7 +195,7 @@ class Chaos:
 
     async def _database_jumps(self) -> None:
         """Back only: leases count on its clock not running ahead of time."""
-        self.world.database_offset -= self.chance.choice((10, 500, 5_000))
+        self._keeper().offset -= self.chance.choice((10, 500, 5_000))
 
     async def _gateway_down(self) -> None:
         self.gateway.down = True
@@ -234,7 +203,42 @@ class Chaos:
         self.gateway.down = False
 
     async def _flows_die(self) -> None:
-        self.flows.kill()
+        member = self.chance.choice(self.flows.members)
+        member.kill()
         await self.world.sleep(self.chance.uniform(0.0, 5.0))
-        if self.flows.process.dead:
-            self.flows.start()
+        if member.process.dead:
+            member.start()
+
+    async def _log_down(self) -> None:
+        kafka = self.world.kafka
+        assert kafka is not None
+        self.world.note("Kafka is down")
+        kafka.down = True
+        await self.world.sleep(self.chance.uniform(0.1, 6.0))
+        kafka.down = False
+        self.world.note("Kafka is up")
+
+    async def _members_stall(self) -> None:
+        """For long enough to be thought dead, sometimes; then another life may begin beside this one."""
+        chance = self.chance
+        member = chance.choice(self.flows.members)
+        life = member.process
+        if life.dead or life.stalled:
+            return
+        self.world.note(f"{life.name} stalls")
+        life.stalled = True
+        await self.world.sleep(chance.choice((0.5, 3.0, 6.0)) * chance.random())
+        if chance.random() < 0.4 and member.process is life:
+            member.start()
+        await self.world.sleep(chance.uniform(0.0, 3.0))
+        if life.stalled and not life.dead:
+            self.world.note(f"{life.name} goes on")
+            self.world.loop.resume(life)
+        if member.process is not life:
+            await self.world.sleep(chance.uniform(0.0, 10.0))
+            member.kill(life)
+
+    async def _clients_break(self) -> None:
+        assert self.world.kafka is not None
+        if consumers := self.world.kafka.consumers:
+            self.chance.choice(consumers).break_off()

@@ -116,9 +116,7 @@ class Database:
         places = self._of_entity.get((kind, entity))
         return places[-1][0] if places else 0
 
-    def _behind(
-        self, places: list[tuple[int, int]], after: int, limit: int | None, as_of: int | None
-    ) -> list[Record]:
+    def _behind(self, places: list[tuple[int, int]], after: int, limit: int | None, as_of: int | None) -> list[Record]:
         start = bisect_right(places, (after, len(self.records)))
         seen = [self.records[place] for _, place in places[start:] if as_of is None or place < as_of]
         return seen if limit is None else seen[:limit]

@@ -1,9 +1,9 @@
-"""The shop's flows, in a process that dies and comes back, and the services that they keep up to date."""
+"""The shop's flows, in processes that die and come back, and the services that they keep up to date."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from actors.kinds import KINDS
 from actors.runtime.region import Region
@@ -36,27 +36,43 @@ from tests.simulation.world import World
 
 
 class SimulatedProgress:
-    """Implements Progress: what is saved outlives the process."""
+    """Implements Progress: what is saved outlives the process.
 
-    def __init__(self, world: World) -> None:
+    `calls`: the way to its database, which may fail; None: it does not. What fails may be written all the same, also
+    when its caller is gone.
+    """
+
+    def __init__(self, world: World, calls: Calls | None) -> None:
         self._world = world
+        self._calls = calls
         self._saved: dict[str, tuple[int, frozenset[str]]] = {}
-        self.letters: list[DeadLetter] = []
+
+    def position(self, flow: str) -> int:
+        return self._saved.get(flow, (0, frozenset()))[0]
 
     async def load(self, flow: str) -> Reached:
-        await self._world.pass_time()
+        await self._pass(lambda: None)
         position, ahead = self._saved.get(flow, (0, frozenset()))
         return Reached(position, ahead, frozenset())
 
     async def save(self, flow: str, position: int, ahead: Iterable[Happened]) -> None:
         handled = frozenset(one.id for one in ahead)
-        await self._world.pass_time()
-        if position >= self._saved.get(flow, (0, handled))[0]:
-            self._saved[flow] = (position, handled)
+
+        def write() -> None:
+            if position >= self.position(flow):
+                self._saved[flow] = (position, handled)
+
+        await self._pass(write)
+
+    async def _pass(self, write: Callable[[], None]) -> None:
+        if self._calls is None:
+            await self._world.pass_time()
+            write()
+        else:
+            await self._calls.make(write)
 
     async def bury(self, flow: str, letter: DeadLetter) -> None:
         self._world.violate(f"flow {flow} buried {letter.happened.id}: {letter.error}")
-        self.letters.append(letter)
 
     async def wanted(self, flow: str, ordered: bool) -> list[DeadLetter]:
         return []
@@ -117,70 +133,115 @@ def together(name: str, flows: Sequence[Flow]) -> Flow:
     return Flow(name, reads, handle, ordered=False)
 
 
-class Flows:
-    """All flows, in one process at a time."""
+class Shopflows(NamedTuple):
+    """The shop's flows, as one process has them: those that everything waits for, the others, and those of people."""
 
-    def __init__(self, world: World, cluster: Cluster, services: Services) -> None:
+    soon: tuple[Flow, ...]
+    later: tuple[Flow, ...]
+    of_users: tuple[Flow, ...]
+
+
+def flows_of(services: Services, region: Region, clock: SimulatedClock) -> Shopflows:
+    forgetting = Forgetting(services.contacts, services.mails, services.users)
+    joining = Joining(region, services.users, services.contacts, forgetting)
+    of_orders = (count_orders(services.users, joining), send_mails(region, services.mails))
+    of_users = (
+        show_activity(services.users),
+        join_guest_orders(joining),
+        erase_people(forgetting, clock),
+        notify_users(services.mails, services.users),
+    )
+    return Shopflows(
+        (open_payments(region), settle_orders(region)),
+        (keep_transactions(services.transactions), together("of_orders", of_orders)),
+        (together("of_users", of_users),),
+    )
+
+
+class Member:
+    """A process that runs flows, one life after another."""
+
+    def __init__(self, world: World, name: str) -> None:
         self._world = world
-        self._cluster = cluster
-        self.services = services
-        self._progress = SimulatedProgress(world)
+        self._name = name
         self._number = 0
-        self.process = Process("flows.0")
-        self.runners: list[FlowRunner] = []
-        self.of_users: list[FlowRunner] = []
-        self.journal = SimulatedJournal(world.database)
+        self.process = Process(f"{name}.0")
+        self.lives: list[Process] = []
 
     def start(self) -> None:
+        """A new life; one that still runs is left to itself."""
         self._number += 1
+        self.process = Process(f"{self._name}.{self._number}")
+        self.lives.append(self.process)
+        self._begin(self._world.stream(self._name, self._number))
+
+    def _begin(self, chance: Random) -> None:
+        raise NotImplementedError
+
+    def cut(self, whether: bool) -> None:
+        """From its database, if it has one of its own; or from none any more."""
+
+    def kill(self, process: Process | None = None) -> None:
+        """None: the life that it leads."""
+        process = process or self.process
+        if not process.dead:
+            self._world.note(f"{process.name} dies")
+            process.dead = True
+            self._world.network.hang_up(process)
+
+
+class Flows(Protocol):
+    """All flows of a shop. `services`: what they keep up to date."""
+
+    services: Services
+    members: list[Member]
+
+    def behind(self) -> str:
+        """What the flows have still to do; empty if nothing."""
+        ...
+
+
+class EmbeddedFlows(Member):
+    """All flows over the databases' own logs, in one process at a time."""
+
+    def __init__(self, world: World, cluster: Cluster, services: Services) -> None:
+        super().__init__(world, "flows")
+        self._cluster = cluster
+        self._progress = SimulatedProgress(world, None)
+        (self._keeper,) = world.keepers
+        self.services = services
+        self.members: list[Member] = [self]
+        self.runners: list[FlowRunner] = []
+        self.of_users: list[FlowRunner] = []
+        self._journal = SimulatedJournal(self._keeper.database)
+
+    def _begin(self, chance: Random) -> None:
         world = self._world
-        self.process = Process(f"flows.{self._number}")
-        chance = world.stream("flows", self._number)
         clock = SimulatedClock(world.loop, chance)
-        self.journal = SimulatedJournal(world.database, world.trouble, chance)
+        self._journal = self._keeper.connect(chance)
         way = ClusterWay(world, self._cluster, self.process)
         region = Region(KINDS, way, clock, SeededEntropy(chance), self._cluster.limits.shards)
-        self._furnish(region, chance, clock)
+        flows = flows_of(self.services, region, clock)
+        # As in a shop: the flows that everything waits for read the journal for themselves.
+        soon, later = (SharedLog(WokenLog(self._journal, self._keeper.database, chance, most)) for most in (0.3, 1.0))
+        outbox = SimulatedOutbox(self.services.users, self.services.calls)
+        shares = ((soon, flows.soon), (later, flows.later), (outbox, flows.of_users))
+        runners = [[FlowRunner(one, log, self._progress, clock=clock) for one in some] for log, some in shares]
+        self.runners, self.of_users = runners[0] + runners[1], runners[2]
         world.loop.spawn(self.process, way.keep_fresh(1.0), "way")
         for runner in (*self.runners, *self.of_users):
             world.loop.spawn(self.process, runner.start(), f"flow {runner.flow.name}")
 
-    def _furnish(self, region: Region, chance: Random, clock: SimulatedClock) -> None:
-        services = self.services
-        # As in a shop: the flows that everything waits for read the journal for themselves.
-        soon, later = (SharedLog(WokenLog(self.journal, self._world.database, chance, most)) for most in (0.3, 1.0))
-        forgetting = Forgetting(services.contacts, services.mails, services.users)
-        joining = Joining(region, services.users, services.contacts, forgetting)
-        of_orders = (count_orders(services.users, joining), send_mails(region, services.mails))
-        of_users = (
-            show_activity(services.users),
-            join_guest_orders(joining),
-            erase_people(forgetting, clock),
-            notify_users(services.mails, services.users),
-        )
-        flows = (
-            (soon, open_payments(region)),
-            (soon, settle_orders(region)),
-            (later, keep_transactions(services.transactions)),
-            (later, together("of_orders", of_orders)),
-        )
-        self.runners = [FlowRunner(flow, log, self._progress, clock=clock) for log, flow in flows]
-        outbox = SimulatedOutbox(services.users, services.calls)
-        self.of_users = [FlowRunner(together("of_users", of_users), outbox, self._progress, clock=clock)]
-
-    def kill(self) -> None:
-        self._world.note(f"{self.process.name} dies")
-        self.process.dead = True
-        self._world.network.hang_up(self.process)
+    def cut(self, whether: bool) -> None:
+        self._journal.cut = whether
 
     def behind(self) -> str:
-        """What the flows have still to do; empty if nothing."""
-        end = len(self._world.database.records)
+        """As `Flows.behind`."""
+        records = self._keeper.database.records
         lagging = []
         for runner in self.runners:
-            tail = self._world.database.records[runner.position : end]
-            if any(body_of(record).events for record in tail):
-                lagging.append(f"flow {runner.flow.name} is at {runner.position} of {end}")
+            if any(body_of(record).events for record in records[runner.position :]):
+                lagging.append(f"flow {runner.flow.name} is at {runner.position} of {len(records)}")
         told = len(self.services.users.outbox)
         for runner in self.of_users:
             if runner.position < told:

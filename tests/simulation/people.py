@@ -3,6 +3,7 @@
 An act and its events are one transaction, as with the real outbox; positions become visible in their order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.decision import Message
@@ -38,7 +39,8 @@ class Account:
 class Users:
     """Acts happen at one moment each. Implements KnowsAddresses, Scrubs, People and KeepsActivity of the flows.
 
-    `addresses`: of all accounts that ever were, for those who check.
+    `outbox`: all that ever stood in it. `untold`: what is left of it where it is relayed, by position. `addresses`: of
+    all accounts that ever were, for those who check.
     """
 
     def __init__(self, world: World, calls: Calls) -> None:
@@ -47,6 +49,7 @@ class Users:
         self.accounts: dict[str, Account] = {}
         self.addresses: dict[str, str] = {}
         self.outbox: list[Happened] = []
+        self.untold: dict[int, Happened] = {}
         self.activity: dict[str, Note] = {}
         self.told_of: dict[str, None] = {}
         self.waiting: Waiting = []
@@ -106,6 +109,7 @@ class Users:
             place = len(self.outbox) + 1
             told = Happened(place, users.KIND, account.id, account.version, number, self._now(), encode(event))
             self.outbox.append(told)
+            self.untold[place] = told
         wake(self.waiting)
 
     # what flows ask
@@ -157,3 +161,27 @@ class SimulatedOutbox:
     async def wait(self, after: int, seconds: float) -> None:
         if len(self._people.outbox) <= after:
             await woken(self._people.waiting, seconds)
+
+
+class RelayedOutbox:
+    """Implements Outbox over what is not told yet."""
+
+    def __init__(self, people: Users, calls: Calls) -> None:
+        self._people = people
+        self._calls = calls
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        return await self._calls.make(
+            lambda: [one for place, one in self._people.untold.items() if place > after][:limit]
+        )
+
+    async def wait(self, after: int, seconds: float) -> None:
+        if not self._people.untold:
+            await woken(self._people.waiting, seconds)
+
+    async def delete(self, positions: Sequence[int]) -> None:
+        def forget() -> None:
+            for position in positions:
+                self._people.untold.pop(position, None)
+
+        await self._calls.make(forget)

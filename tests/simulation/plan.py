@@ -47,8 +47,8 @@ class Plan:
     """`seconds`: how long the faults go on. `pause`: seconds between two of them, on average.
 
     `haste`: people think this many times as long as they would. `commit`: the longest that half a call to the database
-    takes, in seconds; the longer, the more share a commit. `servers`: not embedded, but with a journal of documents beside
-    the other, a Kafka with so many `partitions` a topic, and flows in groups of so many `members`.
+    takes, in seconds; the longer, the more share a commit. `servers`: not embedded, but with a journal of documents
+    beside the other, a Kafka with so many `partitions` a topic, and flows in groups of so many `members`.
     """
 
     seed: int
@@ -69,8 +69,8 @@ class Plan:
 
     def __str__(self) -> str:
         return (
-            f"seed {self.seed}{self._on_servers()}: {self.hosts} hosts, {self.shards} shards a kind, {self.shoppers} shoppers, "
-            f"{self.seconds:.0f} s, faults: {', '.join(self.faults) or 'none'}"
+            f"seed {self.seed}{self._on_servers()}: {self.hosts} hosts, {self.shards} shards a kind, "
+            f"{self.shoppers} shoppers, {self.seconds:.0f} s, faults: {', '.join(self.faults) or 'none'}"
         )
 
     def _on_servers(self) -> str:

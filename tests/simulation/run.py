@@ -10,12 +10,17 @@ from tests.simulation import checks
 from tests.simulation.callers import Person, Replica
 from tests.simulation.chaos import Chaos
 from tests.simulation.cluster import Cluster
-from tests.simulation.flows import Flows, Services
+from tests.simulation.conditions import worsen
+from tests.simulation.flows import EmbeddedFlows, Flows, Services
 from tests.simulation.follow_ups import check_follow_ups
 from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.invariants import check_shop
+from tests.simulation.kafka import SimulatedKafka
 from tests.simulation.ledger import Ledger
-from tests.simulation.plan import Plan, plan_of
+from tests.simulation.outage import live_without
+from tests.simulation.pipelines import KafkaFlows
+from tests.simulation.plan import ON_SERVERS, Plan, plan_of
+from tests.simulation.published import check_published
 from tests.simulation.shoppers import Shop, Shopper, Staff
 from tests.simulation.world import World
 
@@ -69,9 +74,14 @@ class Simulation:
     def __init__(self, plan: Plan) -> None:
         self.world = world = World(plan)
         self.gateway = world.gateway = SimulatedGateway(world)
+        kafka = world.kafka = SimulatedKafka(world, plan.partitions) if plan.servers else None
         self.cluster = Cluster(world, plan.hosts, plan.shards)
         self.services = Services(world)
-        self.flows = Flows(world, self.cluster, self.services)
+        self.flows: Flows = (
+            EmbeddedFlows(world, self.cluster, self.services)
+            if kafka is None
+            else KafkaFlows(world, kafka, self.cluster, self.services)
+        )
         self.chaos = Chaos(world, self.cluster, self.gateway, self.flows)
         self.ledger = Ledger(world)
         self.shop = Shop(self.gateway, self.services)
@@ -89,7 +99,10 @@ class Simulation:
         for replica in self.replicas:
             world.loop.spawn(replica.process, replica.way.keep_fresh(1.0), "way")
         staring = [asyncio.create_task(self._person(one.process.name, [one]).stare()) for one in self.onlookers]
-        self.flows.start()
+        for member in self.flows.members:
+            member.start()
+        if world.kafka is not None:
+            world.loop.create_task(world.kafka.watch_members(), name="members of groups")
         staff = Staff(self.shop, self._person("staff"))
         people = [asyncio.create_task(self._stock_and_work(staff), name="staff")]
         for number in range(plan.shoppers):
@@ -97,7 +110,7 @@ class Simulation:
             people.append(
                 asyncio.create_task(Shopper(self.shop, devices, number).shop_around(), name=f"shopper{number}")
             )
-        self.chaos.weather()
+        worsen(world, self.gateway, self.services.calls)
         await self.chaos.rage(plan.seconds)
         world.note("the faults end")
         self.chaos.clear_up()
@@ -110,6 +123,9 @@ class Simulation:
         for task in staring:
             task.cancel()
         await self._settle()
+        if world.kafka is not None:
+            await live_without(world, self.cluster, self._person("witness"))
+            await self._settle()
 
     async def _stock_and_work(self, staff: Staff) -> None:
         await staff.stock_up()
@@ -129,11 +145,13 @@ class Simulation:
         """What is not done yet; empty if nothing."""
         missing = dict.fromkeys(self.cluster.shards)
         for incarnation in self.cluster.alive():
-            for shard in incarnation.host.shards.values():
+            for shard in incarnation.shards():
                 missing.pop(shard.id, None)
-                if shard.pending or shard.owed.size:
-                    owed = shard.owed
+                owed = shard.owed
+                if shard.pending or owed.size:
                     return f"{incarnation.process.name} {shard.id}: {shard.pending} pending, {_some(owed)}"
+                if incarnation.publisher is not None and owed.relayed < shard.seq:
+                    return f"{incarnation.process.name} {shard.id} is relayed to {owed.relayed} of {shard.seq}"
         if missing:
             return f"nobody has {list(missing)}"
         return self.flows.behind()
@@ -154,6 +172,7 @@ class Simulation:
     def check(self) -> None:
         database = self.world.database
         entities = checks.entities_of(database)
+        kafka = self.world.kafka
         for found in (
             checks.check_shards(database, self.cluster.shards),
             checks.check_entities(entities),
@@ -164,6 +183,7 @@ class Simulation:
             checks.check_snapshots(database, entities),
             check_shop(entities, self.shop, self.gateway.intents),
             check_follow_ups(database, entities, self.services),
+            check_published(database, self.services.users, kafka) if kafka is not None else (),
         ):
             for what in found:
                 self.world.violate(what)
@@ -252,6 +272,8 @@ def shrink(seed: int) -> Report:
 
 def _smaller(plan: Plan) -> list[Plan]:
     plans = [plan.without(fault) for fault in plan.faults]
+    if plan.servers:
+        plans.append(replace(plan, servers=False, faults=tuple(one for one in plan.faults if one not in ON_SERVERS)))
     if plan.shoppers > 1:
         plans.append(replace(plan, shoppers=plan.shoppers - 1))
     if plan.seconds > 4:
