@@ -11,6 +11,7 @@ from actors.journal.mysql import MySqlJournal
 from actors.journal.sql import SqlJournal
 from tests.contract.own_databases import mongo_database, sql_database
 from tests.simulation.database import Database
+from tests.simulation.documents import DocumentJournal
 from tests.simulation.journal import SimulatedJournal
 from tests.unit.doubles import FakeClock, MemoryJournal
 
@@ -37,6 +38,12 @@ async def simulated(_: Path) -> AsyncIterator[Two]:
 
 
 @asynccontextmanager
+async def simulated_documents(_: Path) -> AsyncIterator[Two]:
+    database = Database(FakeClock().wall)
+    yield DocumentJournal(database), DocumentJournal(database)
+
+
+@asynccontextmanager
 async def in_memory(_: Path) -> AsyncIterator[Two]:
     """The double on which the promises are tested."""
     journal = MemoryJournal(FakeClock())
@@ -46,6 +53,7 @@ async def in_memory(_: Path) -> AsyncIterator[Two]:
 ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[Two]]] = {
     "sqlite": sqlite,
     "simulated": simulated,
+    "simulated documents": simulated_documents,
     "in memory": in_memory,
 }
 
