@@ -4,7 +4,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
-from actors.journal.base import Outcome, ShardId, Snapshot
+from actors.journal.base import Logged, Outcome, ShardId, Snapshot
 from actors.runtime.wire import Record
 from tests.simulation.database import Database
 from tests.simulation.journal import SimulatedJournal, Trouble
@@ -72,3 +72,6 @@ class DocumentJournal(SimulatedJournal):
 
     async def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
         return await super()._call(lambda: self.database.record_of_command(kind, entity, command_id, self._as_of()))
+
+    async def log(self, after: int, limit: int) -> list[Logged]:
+        raise NotImplementedError("documents have no positions")

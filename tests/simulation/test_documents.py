@@ -38,9 +38,8 @@ def test_another_may_write_between_two_documents_of_one_insertion() -> None:
         said: list[list[Outcome]] = []
 
         async def act(one: DocumentJournal, other: DocumentJournal, _: Trouble) -> None:
-            said.extend(
-                await _all_at_once(one.write([record(n) for n in (1, 2, 3)]), other.write([record(2, epoch=2)]))
-            )
+            mine, rival = [record(n) for n in (1, 2, 3)], [record(2, epoch=2)]
+            said.extend(await asyncio.gather(one.write(mine), other.write(rival)))
 
         written = both(seed, act).records
         return len([one for one in written if one.epoch == 1]), tuple(type(outcome) for outcome in said[0])
