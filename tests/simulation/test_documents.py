@@ -1,5 +1,6 @@
 """What a database of documents does that no other does: it writes bit by bit, and reads may be stale."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
