@@ -54,7 +54,7 @@ class Group:
     def miss(self, seconds: float, longest: float) -> None:
         """So much time has passed."""
         for member in list(self._silent):
-            heard = self._kafka.reaches(member.process)
+            heard = not member.stopped and self._kafka.reaches(member.process)
             self._silent[member] = 0.0 if heard else self._silent[member] + seconds
             if self._silent[member] >= longest:
                 self.leave(member)
@@ -101,6 +101,7 @@ class SimulatedConsumer:
 
     def __init__(self, kafka: "SimulatedKafka", process: Process, group: Group) -> None:
         self.process = process
+        self.stopped = False
         self.topics: tuple[str, ...] = ()
         self._kafka = kafka
         self._group = group
@@ -129,7 +130,8 @@ class SimulatedConsumer:
         await self._given.wait()
 
     async def stop(self) -> None:
-        """Kafka hears of it, if it can."""
+        """Kafka hears of it, if it can; else it misses the heartbeats."""
+        self.stopped = True
         if self in self._kafka.consumers:
             self._kafka.consumers.remove(self)
         if self._coordination_task is not None:
