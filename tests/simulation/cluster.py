@@ -1,6 +1,6 @@
 """Hosts that come and go, and who is to have which shard."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.journal.base import ShardId
 from actors.kinds import KINDS
@@ -37,8 +37,9 @@ class Incarnation:
         self.way = ClusterWay(world, cluster, self.process)
         entropy = SeededEntropy(chance)
         self.region = Region(KINDS, self.way, self.clock, entropy, limits.shards)
-        self.kept = [Kept(one.kinds, journal) for one, journal in zip(world.keepers, self.journals, strict=True)]
-        self.runners: dict[str, EffectRunner] = {"payment": world.gateway.runner()}
+        kept = zip(world.keepers, self.journals, strict=True)
+        self.kept: Sequence[Kept] = [Kept(keeper.kinds, journal) for keeper, journal in kept]
+        self.runners: Mapping[str, EffectRunner] = {"payment": world.gateway.runner()}
         self.limits = limits
         self.publisher: Publisher | None = None if world.kafka is None else world.kafka.publisher(self.process)
         self.group = HostGroup(hosts_of(self.process.name, self, self.clock, entropy, self.region.post))
