@@ -45,7 +45,7 @@ def _trouble(trouble: Trouble, faults: tuple[str, ...], chance: Random) -> None:
         trouble.fails = max(trouble.fails, 0.05)
         trouble.partial = 0.7
     if "stale_reads" in faults:
-        trouble.stale = chance.choice((0.1, 0.8))
+        trouble.stale = chance.choice((0.3, 1.0))
 
 
 def clear_up(world: World, gateway: SimulatedGateway, cluster: Cluster, flows: Flows) -> None:

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TypeVar
 
-from actors.journal.base import Committed, Logged, Outcome, ShardId, Snapshot
+from actors.journal.base import Committed, Logged, Outcome, ShardId, ShardRow, Snapshot
 from actors.runtime.wire import Record
 from tests.simulation.database import Database
 from tests.simulation.journal import SimulatedJournal, Trouble
-
-T = TypeVar("T")
 
 PIECES = 3
 
@@ -18,7 +15,8 @@ class DocumentJournal(SimulatedJournal):
     """As on MongoDB: what is inserted at once becomes visible bit by bit, and others may write in between.
 
     A call that fails may have written the first few. A reader sees all that this client has written or seen, but not
-    always what others wrote since; who asks for a shard's last record or row, or writes, sees everything from then on.
+    always what others wrote since; who asks for a shard's last record or row sees everything from then on. (On MongoDB
+    so does who renews a lease: what is staler here than there must do no harm either.)
     """
 
     ordered = False
@@ -52,15 +50,6 @@ class DocumentJournal(SimulatedJournal):
 
         piece()
 
-    async def _call(self, act: Callable[[], T]) -> T:
-        """What is asked of the primary itself: from now on everything is seen."""
-
-        def seeing() -> T:
-            self._seen = len(self.database.records)
-            return act()
-
-        return await super()._call(seeing)
-
     def _as_of(self) -> int:
         """How many of the database's records a read sees."""
         newest = len(self.database.records)
@@ -68,14 +57,24 @@ class DocumentJournal(SimulatedJournal):
         self._seen = self._chance.randint(self._seen, newest) if stale else newest
         return self._seen
 
+    async def last_records(self, shards: Sequence[ShardId]) -> dict[ShardId, Record]:
+        return await self._call(lambda: self._from_now_on().last_records(shards))
+
+    async def shard_rows(self, shards: Sequence[ShardId]) -> dict[ShardId, ShardRow]:
+        return await self._call(lambda: self._from_now_on().shard_rows(shards))
+
+    def _from_now_on(self) -> Database:
+        self._seen = len(self.database.records)
+        return self.database
+
     async def shard_records(self, kind: str, shard: int, after: int, limit: int) -> list[Record]:
-        return await super()._call(lambda: self.database.shard_records(kind, shard, after, limit, self._as_of()))
+        return await self._call(lambda: self.database.shard_records(kind, shard, after, limit, self._as_of()))
 
     async def load(self, kind: str, entity: str) -> tuple[Snapshot | None, list[Record]]:
-        return await super()._call(lambda: self.database.load(kind, entity, self._as_of()))
+        return await self._call(lambda: self.database.load(kind, entity, self._as_of()))
 
     async def record_of_command(self, kind: str, entity: str, command_id: str) -> Record | None:
-        return await super()._call(lambda: self.database.record_of_command(kind, entity, command_id, self._as_of()))
+        return await self._call(lambda: self.database.record_of_command(kind, entity, command_id, self._as_of()))
 
     async def log(self, after: int, limit: int) -> list[Logged]:
         raise NotImplementedError("documents have no positions")
