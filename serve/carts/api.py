@@ -37,8 +37,11 @@ def cart_routes(carts: Carts) -> Routes:
 
 
 def answer(body: CartBody, status: int = 200) -> Response:
-    """A cart, and its guest token in a header too if it was just made."""
-    headers = {"Cache-Control": "no-store"}
+    """A cart, and its guest token in a header too if it was just made.
+
+    The tag is weak: prices change without the cart's version.
+    """
+    headers = {"Cache-Control": "no-store", "ETag": f'W/"{body.version}"'}
     if isinstance(body.guest_token, str):
         headers["X-Guest-Token"] = body.guest_token
     return json(body, status, headers)

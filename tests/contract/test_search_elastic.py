@@ -125,9 +125,7 @@ async def test_writes_to_an_index_that_was_given_up_make_no_other(world: World) 
 
 async def test_no_text_and_no_filter_breaks_it(world: World) -> None:
     index = await world.index()
-    facts = product(
-        "a", "Kettle \x00 \U0001fad6", "Kitchen", attributes={"Ma.te*rial": "(Iron|.*)", "W": 3, "w": 4.5}
-    )
+    facts = product("a", "Kettle \x00 \U0001fad6", "Kitchen", attributes={"Ma.te*rial": "(Iron|.*)", "W": 3, "w": 4.5})
     await index.write([Change("a", facts, version=1)], 1)
     odd = [
         '"',
