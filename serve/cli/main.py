@@ -9,6 +9,7 @@ from serve.cli import (
     describing,
     hosts,
     migrating,
+    rebuilding,
     replaying,
     running,
     search,
@@ -31,6 +32,7 @@ app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command("migrate-data")(migrating.migrate_data)
+app.command("rebuild")(rebuilding.rebuild_models)
 app.command()(simulating.simulate)
 app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")
