@@ -11,6 +11,7 @@ from serve.cli import (
     migrating,
     rebuilding,
     replaying,
+    republishing,
     running,
     search,
     serving,
@@ -33,6 +34,7 @@ app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command("migrate-data")(migrating.migrate_data)
 app.command("rebuild")(rebuilding.rebuild_models)
+app.command()(republishing.republish)
 app.command()(simulating.simulate)
 app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")

@@ -40,7 +40,7 @@ class Customers(History):
         self.accounts = Accounts(engine, passwords)
         ann, bea = [await self._customer(name) for name in ("Ann", "Bea")]
         await self.accounts.delete(Principal("user", bea), PASSWORD)
-        while (await self.accounts.profile(ann)).order_count != 1:
+        while (await self.accounts.profile(ann)).order_count != 1:  # noqa: ASYNC110  # nobody tells of it
             await asyncio.sleep(0.05)
         passwords.close()
         await asyncio.to_thread(engine.dispose)
