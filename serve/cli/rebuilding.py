@@ -9,7 +9,7 @@ import typer
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, TransportError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from actors.journal.base import JournalUnavailable
@@ -17,11 +17,14 @@ from pipelines import keep_prices
 from pipelines.log.topics import TopicsFailed
 from pipelines.progress import SqlProgress
 from pipelines.sql.revisions import SchemaBehind
+from serve.cli.dead_letters import is_open
 from serve.cli.running import read_settings
 from serve.opened import Opened
+from serve.rebuilding import search
+from serve.rebuilding.beside import Tell
 from serve.rebuilding.choosing import NoShop, check, history_of, live_of
-from serve.rebuilding.comparing import Difference
-from serve.rebuilding.models import TABLES, ReadModel
+from serve.rebuilding.comparing import MENDABLE, Difference
+from serve.rebuilding.models import TABLES
 from serve.rebuilding.tables import Mode, Rebuilt, rebuild
 from serve.settings import Settings
 
@@ -63,14 +66,14 @@ def rebuild_models(
     if not names:
         _list()
         return
-    if unknown := [name for name in names if name not in MODELS]:
+    if unknown := [name for name in names if name not in (*MODELS, search.NAME)]:
         complaints.print(_unknown(unknown[0]))
         raise typer.Exit(2)
     settings = read_settings(data=data)
     mode: Mode = "check" if only_check else "drop" if drop else "mend"
     try:
         check(settings, ["flows", "journal"])
-        rebuilt = asyncio.run(_rebuild([MODELS[name] for name in names], settings, mode))
+        rebuilt = asyncio.run(_rebuild(names, settings, mode))
     except (NoShop, TopicsFailed, SchemaBehind) as error:
         complaints.print(str(error))
         raise typer.Exit(2) from None
@@ -83,8 +86,8 @@ def rebuild_models(
 
 
 def _list() -> None:
-    for model in TABLES:
-        console.print(f"{model.name:20} {model.what}")
+    for name, what in (*((model.name, model.what) for model in TABLES), (search.NAME, search.WHAT)):
+        console.print(f"{name:20} {what}")
 
 
 def _unknown(name: str) -> str:
@@ -93,22 +96,32 @@ def _unknown(name: str) -> str:
     return f"Nothing is called {name} that can be rebuilt. `troupe rebuild` shows what there is."
 
 
-async def _rebuild(models: Sequence[ReadModel], settings: Settings, mode: Mode) -> list[Rebuilt]:
+async def _rebuild(names: Sequence[str], settings: Settings, mode: Mode) -> list[Rebuilt]:
     done = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for model in models:
-            task = progress.add_task(model.name, total=None)
+        for name in names:
+            task = progress.add_task(name, total=None)
 
-            def tell(read: int, of: int, task: object = task) -> None:
-                progress.update(task, completed=read, total=of)  # type: ignore[arg-type]
+            def tell(read: int, of: int, task: TaskID = task) -> None:
+                progress.update(task, completed=read, total=of)
 
-            async with Opened() as opened:
-                standings = opened.closing(SqlProgress(settings.database_url("flows")))
-                live, history = live_of(model, settings, opened), history_of(model.reads, settings, opened)
-                done.append(await rebuild(model, history, standings, live, mode, tell))
-            _report(model.name, done[-1], mode)
+            done.append(await _one(name, settings, mode, tell))
+            _report(name, done[-1], mode)
     return done
+
+
+async def _one(name: str, settings: Settings, mode: Mode, tell: Tell) -> Rebuilt:
+    async with Opened() as opened:
+        if name == search.NAME:
+            products, stock = (history_of([kind], settings, opened) for kind in search.READS)
+            # On servers it may be elsewhere that the shop runs.
+            waits = search.BUILDING_SECONDS if is_open(settings) or settings.elasticsearch_url is not None else 0.0
+            return await search.rebuild_index(settings, products, stock, mode, tell, building_seconds=waits)
+        model = MODELS[name]
+        standings = opened.closing(SqlProgress(settings.database_url("flows")))
+        live, history = live_of(model, settings, opened), history_of(model.reads, settings, opened)
+        return await rebuild(model, history, standings, live, mode, tell)
 
 
 def _report(name: str, rebuilt: Rebuilt, mode: Mode) -> None:
@@ -122,8 +135,8 @@ def _report(name: str, rebuilt: Rebuilt, mode: Mode) -> None:
         mended = len(rebuilt.found) - len(rebuilt.left)
         if mode != "check":
             console.print(f"  {max(0, mended)} put right, checksum {rebuilt.now}")
-    if rebuilt.left and mode == "mend":
-        complaints.print(f"{name}: {len(rebuilt.left)} stay as they are; --drop has only the events count.")
+    if rebuilt.left and mode != "check":
+        complaints.print(f"{name}: {len(rebuilt.left)} stay as they are{_why(name, rebuilt)}")
     if rebuilt.moving:
         complaints.print(
             f"{name}: {len(rebuilt.moving)} could not be compared: the flow is behind (does the shop run?), or they "
@@ -131,6 +144,14 @@ def _report(name: str, rebuilt: Rebuilt, mode: Mode) -> None:
         )
     if rebuilt.unreadable:
         complaints.print(f"{name}: {len(rebuilt.unreadable)} events cannot be read, the first {rebuilt.unreadable[0]}")
+
+
+def _why(name: str, rebuilt: Rebuilt) -> str:
+    if any(one.what not in MENDABLE for one in rebuilt.left):
+        return "; --drop has only the events count."
+    if name == search.NAME:
+        return ". Another index was asked for, and is built once the shop is open."
+    return ": they were written to all the time. Try again."
 
 
 def _name(differences: Sequence[Difference]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -9,23 +10,28 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner, Result
 
 from actors.order import OrderRefunded
+from actors.stock import StockReceived, UnitsHeld
 from pipelines import count_orders, keep_transactions, list_orders, show_activity, show_availability
 from pipelines.events import users as user_events
 from pipelines.log.history import DatabaseHistory
 from pipelines.progress import SqlProgress
+from serve.catalog.search.indexing import Indexing
 from serve.cli.main import app
 from serve.databases import open_engine
 from serve.gateway.passwords import Passwords
 from serve.gateway.principals import Principal
 from serve.orders.tables import metadata
+from serve.rebuilding import search
 from serve.rebuilding.comparing import Difference
 from serve.rebuilding.models import TABLES
 from serve.rebuilding.tables import Mode, Rebuilt, rebuild
+from serve.settings import load
 from serve.users.accounts import Accounts
 from serve.users.schemas import Registration
 from serve.users.store import open_engine as open_users
 from tests.unit.audited_shop import CASH, PAID, Folder, History
 from tests.unit.flow_world import MemoryLog
+from tests.unit.searching import Outbox, product, written
 
 NAMES = [model.name for model in TABLES]
 PASSWORD = "three dry umbrellas"
@@ -80,7 +86,7 @@ def test_what_is_made_anew_is_what_is_there(folder: Folder) -> None:
 def test_without_a_name_it_says_what_there_is() -> None:
     told = CliRunner().invoke(app, ["rebuild"])
     assert told.exit_code == 0
-    assert [line.split()[0] for line in told.stdout.splitlines()] == NAMES
+    assert [line.split()[0] for line in told.stdout.splitlines()] == [*NAMES, search.NAME]
 
 
 def test_damage_is_named_and_put_right(folder: Folder) -> None:
@@ -189,3 +195,57 @@ async def test_what_the_flow_has_not_read_is_not_called_damage(tmp_path: Path) -
     found = await world.rebuild()
     assert (found.found, found.moving, found.equal) == ([], frozenset({"o-1"}), False)
     await world.close()
+
+
+class Shelf:
+    """A catalogue's outbox, a log of the stock and an index, in a shop's folder; somebody may keep the index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = load(data_dir=folder)
+        self.outbox, self.stock = Outbox(self.settings.database("catalog")), MemoryLog()
+
+    async def rebuild(self, mode: Mode, *, open_shop: bool = True) -> Rebuilt:
+        async def end() -> int:
+            return self.stock.events[-1].position if self.stock.events else 0
+
+        products = DatabaseHistory(self.outbox.log, self.outbox.log.end)
+        indexing = Indexing(self.settings, self.stock)
+        if open_shop:
+            await indexing.start()
+        try:
+            stock = DatabaseHistory(self.stock, end)
+            return await search.rebuild_index(
+                self.settings, products, stock, mode, building_seconds=20.0 if open_shop else 0.0
+            )
+        finally:
+            if open_shop:
+                await indexing.stop()
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shelf]:
+    """A kettle that is there, a pan that is not, and a cup that is gone from sale."""
+    monkeypatch.setattr(search, "STEADY_SECONDS", 1.0)
+    made = Shelf(tmp_path)
+    await made.outbox.tell(product("a", "Kettle"), product("b", "Pan"), product("c", "Cup", gone=True))
+    for sku, units in (("A", 5), ("B", 1)):
+        made.stock.append("stock", sku, 1, StockReceived(quantity=units, available=units))
+    made.stock.append("stock", "B", 2, UnitsHeld("o-1", 1, 0, 1))
+    yield made
+    made.outbox.close()
+
+
+async def test_the_index_is_compared_with_the_log(shelf: Shelf) -> None:
+    found = await shelf.rebuild("check")
+    assert (found.keys, found.equal, found.there) == (2, True, found.made)
+    assert found.events == 6
+
+
+async def test_an_index_that_lost_a_product_is_built_anew(shelf: Shelf) -> None:
+    await shelf.rebuild("check")
+    await written(shelf.settings.search_dir, [product("a", "Kettle"), product("x", "Never told of")])
+    closed = await shelf.rebuild("mend", open_shop=False)
+    expected = [Difference("a", "different"), Difference("b", "missing"), Difference("x", "unknown")]
+    assert (closed.found, closed.left) == (expected, expected)
+    dropped = await shelf.rebuild("drop")
+    assert (dropped.equal, dropped.now) == (True, dropped.made)
