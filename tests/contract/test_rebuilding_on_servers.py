@@ -1,4 +1,4 @@
-"""Read models made anew from Kafka, a new Kafka made whole from the journals, dead letters replayed: on real servers."""
+"""On real servers: read models made anew from Kafka, a new Kafka told everything, dead letters replayed."""
 
 import itertools
 import secrets
