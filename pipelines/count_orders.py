@@ -37,5 +37,5 @@ def counted(happened: Happened, event: Event) -> Note | None:
         return None
     if isinstance(event, order.OrderAdopted) and event.status not in STANDS:
         return None
-    owner, about = event.owner.removeprefix(USER), {"order": happened.entity}
-    return Note(f"order/{happened.entity}", owner, event.at, ORDER_CONFIRMED, about)
+    owner = event.owner.removeprefix(USER)
+    return Note(f"order/{happened.entity}", owner, event.at, ORDER_CONFIRMED, {"order": happened.entity})

@@ -97,7 +97,7 @@ def lasting(model: ReadModel, connection: Connection, found: Sequence[Found], *,
 
 
 def _digest(one: Found) -> int:
-    told = _encode((one.part.table.name, [one.row[column.name] for column in one.part.table.columns]))
+    told = _encode((str(one.part.table.name), [one.row[column.name] for column in one.part.table.columns]))
     return int.from_bytes(blake2b(told, digest_size=_SIZE).digest(), "big")
 
 

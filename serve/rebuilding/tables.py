@@ -26,7 +26,7 @@ Mode = Literal["check", "mend", "drop"]
 """check: only compare. mend: what the log tells whole. drop: also what it does not, so that only the log counts."""
 
 PATIENCE = 30.0
-KEYS_AT_ONCE = 100
+KEYS_AT_ONCE = 500
 TRIES = 5
 
 

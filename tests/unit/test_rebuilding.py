@@ -77,10 +77,10 @@ def call(folder: Folder, *words: str) -> Result:
 
 def test_what_is_made_anew_is_what_is_there(folder: Folder) -> None:
     told = call(folder, *NAMES)
-    assert (told.exit_code, told.stderr_bytes and "stay" in told.stderr) == (0, False)
+    assert told.exit_code == 0
     lines = told.stdout.splitlines()
     assert [line.partition(". ")[0] for line in lines] == [f"{name}: equal" for name in NAMES]
-    assert [line.split(". ")[1].split(" of ")[0] for line in lines] == ["8", "2", "6", "2", "1"]
+    assert [line.split(". ")[1].split(" of ")[0] for line in lines] == ["8", "1", "6", "2", "1"]
 
 
 def test_without_a_name_it_says_what_there_is() -> None:
@@ -230,7 +230,7 @@ async def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     await made.outbox.tell(product("a", "Kettle"), product("b", "Pan"), product("c", "Cup", gone=True))
     for sku, units in (("A", 5), ("B", 1)):
         made.stock.append("stock", sku, 1, StockReceived(quantity=units, available=units))
-    made.stock.append("stock", "B", 2, UnitsHeld("o-1", 1, 0, 1))
+    made.stock.append("stock", "B", 2, UnitsHeld("o-1", 1, 0, 1, 0))
     yield made
     made.outbox.close()
 
