@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from aiokafka.errors import KafkaError
 from elasticsearch import ApiError, TransportError
+from elasticsearch.helpers import ScanError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +34,7 @@ BROKE_OFF = (
     KafkaError,
     ApiError,
     TransportError,
+    ScanError,
     JournalUnavailable,
     TimeoutError,
     ConnectionError,

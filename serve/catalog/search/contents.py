@@ -59,7 +59,7 @@ async def in_elasticsearch(client: AsyncElasticsearch, names: Names) -> Contents
     if not await aliased(client, names.products):
         return found
     live = {"query": {"term": {"live": True}}, "_source": ["kept", "stock"]}
-    async for hit in async_scan(client, query=live, index=names.products, size=PAGE):
+    async for hit in async_scan(client, query=live, index=names.products, size=PAGE, request_timeout=WRITING_SECONDS):
         facts, stock = facts_in(hit["_source"]["kept"]), hit["_source"].get("stock") or {}
         found[facts.id] = told(Kept(facts, tuple(sku for sku, (_, there) in stock.items() if there)))
     return found
