@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -101,16 +102,16 @@ def _unknown(name: str) -> str:
 async def _rebuild(names: Sequence[str], settings: Settings, mode: Mode) -> list[Rebuilt]:
     done = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        for name in names:
-            task = progress.add_task(name, total=None)
-
-            def tell(read: int, of: int, task: TaskID = task) -> None:
-                progress.update(task, completed=read, total=of)
-
+    for name in names:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            tell = partial(_show, progress, progress.add_task(name, total=None))
             done.append(await _one(name, settings, mode, tell))
-            _report(name, done[-1], mode)
+        _report(name, done[-1], mode)
     return done
+
+
+def _show(progress: Progress, task: TaskID, read: int, of: int) -> None:
+    progress.update(task, completed=read, total=of)
 
 
 async def _one(name: str, settings: Settings, mode: Mode, tell: Tell) -> Rebuilt:
