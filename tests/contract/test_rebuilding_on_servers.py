@@ -56,6 +56,7 @@ class Place:
             "kafka_replication": 1,
             "kafka_partitions": 3,
         }
+        self.given["data_dir"].mkdir()
         set_up(load(**self.given), lambda _: None)
         self._opened = ExitStack()
         self._copies = itertools.count()
