@@ -8,6 +8,7 @@ from deploy.servers import Server
 from deploy.servers.mongo import MongoServer, primary
 from deploy.servers.mongo_wire import command
 from tests.running import end
+from tests.servers.disks import full
 from tests.servers.proxies import BLACK_HOLE, RESET, Toxic, latency
 from tests.servers.stage import Stage, empty_redis
 
@@ -52,6 +53,19 @@ def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
         server.kill()
         yield
         server.start(RESTART_SECONDS)
+
+    return hurt
+
+
+def _disk_full(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        server = stage.servers[stage.names(name)]
+        with full(server.folder):
+            yield
+        # MySQL waits for room; MongoDB ends itself.
+        if not server.running:
+            server.start(RESTART_SECONDS)
 
     return hurt
 
@@ -132,3 +146,8 @@ OF_CLUSTERS = [
     Fault("mongo: the primary of three killed", "mongo", _primary_killed, HURT_SECONDS, GOES_ON["mongo"]),
     Fault("kafka: one of three brokers killed", "kafka", _killed("kafka-1"), HURT_SECONDS, EVERYTHING),
 ]
+OF_DISKS = [
+    Fault("mysql: its disk full", "mysql", _disk_full("mysql"), HURT_SECONDS, GOES_ON["mysql"]),
+    Fault("mongo: its disk full", "mongo", _disk_full("mongo"), HURT_SECONDS, GOES_ON["mongo"]),
+]
+EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS]

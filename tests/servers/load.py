@@ -23,6 +23,8 @@ NORMAL_SECONDS = 5.0
 """A journey through the shop that takes no longer, and in which nothing is refused, is a normal one."""
 NORMAL_WITHIN = 60.0
 FINE = ("200", "201", "202")
+REFUSED = "503"
+"""With a problem that says so, and when to come again."""
 PAYMENTS = (("card", "pm_card_visa"), ("card", "pm_webhook_never"), ("cash_on_delivery", ""))
 
 
@@ -184,9 +186,9 @@ def goods(shop: RunningShop) -> list[str]:
     return skus
 
 
-def answers(seen: Iterable[Seen]) -> dict[str, int]:
-    """How often each was told, the most frequent first."""
-    return dict(Counter(one.told for one in seen).most_common())
+def counted(some: Iterable[str]) -> dict[str, int]:
+    """How often there was each, the most frequent first."""
+    return dict(Counter(some).most_common())
 
 
 def longest(seen: Iterable[Seen]) -> dict[str, float]:
@@ -206,7 +208,7 @@ def _told(answer: httpx.Response) -> str:
     if status < 500:
         return str(status)
     if status == 503 and "retry-after" in answer.headers and "problem+json" in answer.headers["content-type"]:
-        return "503"
+        return REFUSED
     code = answer.json()["code"] if "problem+json" in answer.headers["content-type"] else "without a problem"
     return f"{status} {code}"
 
