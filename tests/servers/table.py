@@ -34,8 +34,8 @@ was broken off goes on where it was. One row: `.venv/bin/python -m pytest -m fau
 
 *Answers*: during the fault and until all was normal again. *Wait*: of all answers the median, and the longest with what
 was asked for; a checkout waits up to 5 s for its order by itself. *Refused*: 503 with Retry-After, by what was asked
-for. *Queued*: orders that were taken (202) and went on by themselves. *Went on*: what was answered as ever all the time;
-a row fails where it was not. *Normal*: seconds from the end of the fault until somebody bought something with no
+for. *Queued*: orders that were taken (202) and went on by themselves. *Went on*: what was answered as ever all the
+time; a row fails where it was not. *Normal*: seconds from the end of the fault until somebody bought something with no
 refusal, within 5 s. *At rest*: seconds from the end of the load until the audit found nothing under way. *Lost, twice,
 hanging*: of orders, carts, payments and stock. *Load*: the machine's, over the minute of the fault; other work ran
 there too.
