@@ -21,7 +21,6 @@ PLENTY = 100_000
 PAUSE = 0.2
 NORMAL_SECONDS = 5.0
 """A journey through the shop that takes no longer, and in which nothing is refused, is a normal one."""
-NORMAL_WITHIN = 60.0
 FINE = ("200", "201", "202")
 REFUSED = "503"
 """With a problem that says so, and when to come again."""
@@ -74,14 +73,14 @@ class Load(Crowd):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await super().__aexit__(kind, error, trace)
 
-    async def normal(self) -> float:
-        """Seconds until somebody went all the way through the shop as on any day. AssertionError after a minute."""
+    async def normal(self, within: float) -> float:
+        """Seconds until somebody went all the way through the shop as on any day. AssertionError after `within`."""
         began = time.monotonic()
         while True:
             told = await self._journey()
             if told == "normal":
                 return time.monotonic() - began
-            assert time.monotonic() - began < NORMAL_WITHIN, f"the shop did not become normal again: {told}"
+            assert time.monotonic() - began < within, f"the shop did not become normal again: {told}"
             await asyncio.sleep(PAUSE)
 
     async def _send(self, method: str, path: str, headers: dict[str, str], json: Json | None) -> httpx.Response:

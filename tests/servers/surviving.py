@@ -64,7 +64,7 @@ async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
         healed = time.monotonic()
         wrong: list[str] = []
         try:
-            normal = await load.normal()
+            normal = await load.normal(fault.normal_within)
         except AssertionError as error:
             wrong.append(str(error))
             normal = time.monotonic() - healed
