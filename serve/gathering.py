@@ -21,7 +21,8 @@ class Gathering(Generic[Item, Result]):
         self._running: asyncio.Task[None] | None = None
 
     async def add(self, item: Item) -> Result:
-        """The item's result, once it was dealt with. A caller who goes away changes nothing for the others."""
+        """The item's result, once it was dealt with. A caller who goes away changes nothing for the others; what they
+        wanted is not done if it was not begun."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._running is None:
@@ -37,6 +38,9 @@ class Gathering(Generic[Item, Result]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                batch = [(item, result) for item, result in batch if not result.done()]
+                if not batch:
+                    continue
                 outcomes: list[Result | Exception]
                 try:
                     outcomes = await self._deal([item for item, _ in batch])

@@ -18,7 +18,8 @@ from serve.notifications.api import notification_routes
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
 from serve.orders.carriers import Carriers, carrier_routes
-from serve.orders.service import Deadlines, Orders
+from serve.orders.checkout import Checkout, Deadlines
+from serve.orders.service import Orders
 from serve.orders.stock import Stock
 from serve.orders.waiters import Waiters
 from serve.payments.admin_api import admin_payment_routes
@@ -73,16 +74,22 @@ def carts(shop: "Shop") -> Served:
 def orders(shop: "Shop") -> Served:
     settings = shop.settings
     waiters, streams = Waiters(settings.max_waiters), Waiters(settings.max_waiters)
-    deadlines = Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000)
-    made = Orders(
+    checkout = Checkout(
         shop.entities,
         shop.orders_store,
         shop.prices,
         shop.terms,
         shop.seen,
         waiters,
-        deadlines=deadlines,
-        show_cart=_carts_of(shop).read,
+        _carts_of(shop).read,
+        deadlines=Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000),
+    )
+    made = Orders(
+        shop.entities,
+        shop.orders_store,
+        waiters,
+        currency=settings.currency,
+        wait=settings.checkout_wait_seconds,
         seller=shop.seller,
     )
     stock = Stock(shop.entities, shop.prices)
@@ -96,7 +103,7 @@ def orders(shop: "Shop") -> Served:
         return {"status": view.status, "payment_status": view.payment_status}
 
     looks: dict[str, Look] = {"/api/admin/orders": order, "/api/admin/stock": stock.read}
-    own = order_routes(made, shop.entities, streams, shop.settings.language)
+    own = order_routes(checkout, made, shop.entities, streams, shop.settings.language)
     routes = [own, admin_order_routes(made, stock), carrier_routes(carriers)]
     return Served(routes, looks=looks)
 

@@ -8,8 +8,10 @@ from actors.runtime.ports import Entities
 from serve.gateway.lean import Event, Request, Response, Routes, empty, events, json
 from serve.gateway.problems import Problem
 from serve.notifications.languages import Language, accepted, supported
+from serve.orders.checkout import Checkout
 from serve.orders.examples import EXAMPLES
 from serve.orders.following import last_seen, steps
+from serve.orders.outcomes import Outcome
 from serve.orders.receipts import receipt_html, receipt_text
 from serve.orders.schemas import (
     AccessQuery,
@@ -21,7 +23,7 @@ from serve.orders.schemas import (
     Receipt,
     Tracking,
 )
-from serve.orders.service import Orders, Outcome
+from serve.orders.service import Orders
 from serve.orders.waiters import Waiters
 
 KEY = {"Idempotency-Key": "The same key again is the same order: it is answered as it is by then."}
@@ -47,11 +49,13 @@ _ORDER = {
 }
 
 
-def order_routes(orders: Orders, entities: Entities, streams: Waiters, language: Language = "en") -> Routes:
+def order_routes(
+    checkout: Checkout, orders: Orders, entities: Entities, streams: Waiters, language: Language = "en"
+) -> Routes:
     """All routes of orders for shoppers. `streams` bounds how many are followed at once; `language`: of receipts for
     who asked for none."""
     routes = Routes(tag="orders", refuses_cards=True, examples=EXAMPLES)
-    _add_checkout(routes, orders)
+    _add_checkout(routes, checkout)
     _add_reading(routes, orders)
     _add_receipts(routes, orders, language)
     _add_events(routes, orders, entities, streams)
@@ -67,7 +71,7 @@ def _answer(outcome: Outcome, done: int) -> Response:
     return json(outcome.order, 202, {**place, "Retry-After": RETRY_SECONDS})
 
 
-def _add_checkout(routes: Routes, orders: Orders) -> None:
+def _add_checkout(routes: Routes, checkout: Checkout) -> None:
     @routes.post(
         "/api/orders",
         summary="Check the cart out",
@@ -91,7 +95,7 @@ def _add_checkout(routes: Routes, orders: Orders) -> None:
     )
     async def place(request: Request) -> Response:
         wait = not request.prefers("respond-async")
-        return _answer(await orders.place(request.principal, request.body, request, wait=wait), 201)
+        return _answer(await checkout.place(request.principal, request.body, request, wait=wait), 201)
 
 
 def _add_reading(routes: Routes, orders: Orders) -> None:

@@ -1,14 +1,10 @@
-"""Orders: checking out, asking how an order stands, and what its owner and the staff may do with it."""
+"""Orders once they are placed: how they stand, and what their owners and the staff may do with them."""
 
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote
 
-import msgspec
-import uuid_utils
-
-from actors.cart import CheckedOut, CheckOut, PricesNeeded
 from actors.decision import Refused
 from actors.order import (
     CASH_ON_DELIVERY,
@@ -21,28 +17,23 @@ from actors.order import (
     Refund,
 )
 from actors.payment import PaymentView
-from actors.pricing import Line, Price, Terms, totals
-from actors.runtime.ports import Answer, Entities, KeyReused, Overloaded, Unavailable
-from serve.carts.schemas import CartBody
-from serve.carts.seen import SeenSkus
-from serve.carts.service import Key, Prices
-from serve.carts.terms import ShopTerms
+from actors.runtime.ports import Entities
+from serve.carts.service import Key
 from serve.gateway import clock
 from serve.gateway.principals import Principal
-from serve.gateway.problems import Problem, invalid, refused
-from serve.orders.bodies import order_body, pending_body
+from serve.gateway.problems import Problem
+from serve.orders.bodies import order_body
 from serve.orders.carriers import check_time, page_of
-from serve.orders.checks import about_order, check_payment, checked_email, not_found, place_of, refused_order
+from serve.orders.checks import check_payment, not_found, place_of, refused_order
+from serve.orders.outcomes import Outcome, is_settled
 from serve.orders.receipts import receipt_of
 from serve.orders.schemas import (
-    Contact,
     NewShipment,
     NewStep,
     OrderBody,
     OrderPage,
     OrdersQuery,
     Payment,
-    PlaceOrder,
     Receipt,
     RefundOrder,
     Seller,
@@ -51,161 +42,32 @@ from serve.orders.store import Filters, OrderStore
 from serve.orders.waiters import Waiters
 
 READ_SECONDS = 3.0
-ASK_SECONDS = 10.0
-MAX_ROUNDS = 5
-"""Times that a cart may ask for prices of lines that came in meanwhile."""
-
-
-class Outcome(NamedTuple):
-    """An order, and whether it is `settled`: it ended, it stands, or it needs the shopper."""
-
-    order: OrderBody
-    settled: bool
-
-
-class Deadlines(NamedTuple):
-    """`checkout`: seconds that a caller waits for an order to settle; `payment`: milliseconds to pay in."""
-
-    checkout: float = 5.0
-    payment: int = 1_800_000
-
-
-def owner_of(principal: Principal) -> str:
-    """What an order keeps of whose it is: user:<id> or guest:<cart id>."""
-    return principal.key
-
-
-def is_settled(view: OrderView) -> bool:
-    """The same as `actors.order.settled`, of what a reader sees."""
-    if view.status in ("none", "placed"):
-        return False
-    if view.status != "reserved":
-        return True
-    return not view.closing and (view.next_action is not None or view.payment_status == "failed")
 
 
 class Orders:
     """Each method raises Problem, Overloaded, Unavailable or KeyReused. Orders of others are `not_found`.
 
-    `show_cart` gives the caller's cart as it is, to be shown when its total is not the expected one.
+    `wait`: seconds that a caller waits for an order to settle. `currency`: of orders that are still on their way.
     """
 
     def __init__(
         self,
         entities: Entities,
         store: OrderStore,
-        prices: Prices,
-        terms: ShopTerms,
-        seen: SeenSkus,
         waiters: Waiters,
         *,
-        deadlines: Deadlines = Deadlines(),  # noqa: B008 (immutable)
+        currency: str,
+        wait: float = 5.0,
         now: Callable[[], int] = clock.now_ms,
-        show_cart: Callable[[Principal], Awaitable[CartBody]] | None = None,
         seller: Seller = Seller(),  # noqa: B008 (immutable)
     ) -> None:
         self._entities = entities
         self._store = store
-        self._prices = prices
-        self._terms = terms
-        self._seen = seen
         self._waiters = waiters
-        self._deadlines = deadlines
+        self._currency = currency
+        self._wait = wait
         self._now = now
-        self._show_cart = show_cart
         self._seller = seller
-
-    # Checking out
-
-    async def place(self, principal: Principal, wanted: PlaceOrder, key: Key, *, wait: bool) -> Outcome:
-        """Checks the caller's cart out. With `wait`, until the order has settled, but not for long.
-
-        Raises Problem, of its own: nothing_to_check_out, total_changed, sku_gone, out_of_stock, email_needed.
-        """
-        terms = self._terms.under(wanted.shipping_method)
-        if terms is None:
-            known = ", ".join(shipping.method for shipping in self._terms.shippings)
-            raise invalid(f"There are: {known}", "/body/shipping_method")
-        check_payment(wanted.payment)
-        contact = Contact(checked_email(principal, wanted.email), wanted.address, wanted.language)
-        order_id, contact_id = str(uuid_utils.uuid7()), secrets.token_hex(16)
-        await self._store.keep_contact(contact_id, order_id, owner_of(principal), contact, self._now())
-        command = self._check_out(principal, wanted, terms, order_id, contact_id)
-        try:
-            answer = await self._told(principal.id, command, key, wait=wait)
-        except (KeyReused, Overloaded):  # nothing was done, and nobody will ask for this contact
-            await self._store.drop_contact(contact_id)
-            raise
-        reply = answer.reply
-        if isinstance(reply, Refused):
-            await self._store.drop_contact(contact_id)
-            raise about_order(await self._explained(refused(reply), principal, terms), reply.about.get("order_id"))
-        if isinstance(reply, CheckedOut):
-            return await self._accepted(reply.order_id, order_id, contact_id, terms)
-        assert isinstance(reply, OrderView)
-        if reply.id != order_id:  # a repeat: the order was made before, with its own contact
-            await self._store.drop_contact(contact_id)
-        if answer.version == 0:
-            return Outcome(pending_body(reply.id, terms), False)
-        return settled_outcome(reply, answer.version)
-
-    async def _explained(self, problem: Problem, principal: Principal, terms: Terms) -> Problem:
-        """With what the caller needs to go on: the new cart, under the terms asked for, or the order under way."""
-        about = problem.about.get("about", {})
-        if problem.code == "total_changed" and self._show_cart is not None:
-            cart = await self._show_cart(principal)
-            sold = [Line(one.id, one.sku, one.name, one.quantity, one.unit_price) for one in cart.lines if not one.gone]
-            problem.about["about"] = {**about, "cart": msgspec.structs.replace(cart, totals=totals(sold, terms))}
-        elif problem.code == "nothing_to_check_out" and about.get("order_id") is not None:
-            order = await self.get(principal, about["order_id"])
-            problem.about["about"] = {**about, "order": order}
-        return problem
-
-    def _check_out(
-        self, principal: Principal, wanted: PlaceOrder, terms: Terms, order_id: str, contact_id: str
-    ) -> CheckOut:
-        return CheckOut(
-            order_id=order_id,
-            owner=owner_of(principal),
-            contact_id=contact_id,
-            terms=terms,
-            method=wanted.payment.method,
-            payment_reference=wanted.payment.reference,
-            prices={},
-            deadline=self._deadlines.payment,
-            expected_total=wanted.expected_total,
-        )
-
-    async def _told(self, cart_id: str, command: CheckOut, key: Key, *, wait: bool) -> Answer:
-        """Asks the cart, with the prices of what it seemed to have, and again with those that it says are missing."""
-        skus = set(self._seen.of(cart_id))
-        with self._waiters.place(wait) as may_wait:
-            for _ in range(MAX_ROUNDS):
-                answer = await self._entities.ask(
-                    "cart",
-                    cart_id,
-                    with_prices(command, await self._prices.prices(skus) if skus else {}),
-                    command_id=key.command_id(),
-                    fingerprint=key.fingerprint(),
-                    seconds=self._deadlines.checkout if may_wait else ASK_SECONDS,
-                    follow=may_wait,
-                )
-                if not isinstance(answer.reply, PricesNeeded):
-                    if not isinstance(answer.reply, Refused):
-                        self._seen.remember(cart_id, ())
-                    return answer
-                skus.update(answer.reply.skus)
-        raise Unavailable("the cart is changing all the time")
-
-    async def _accepted(self, order_id: str, new_id: str, contact_id: str, terms: Terms) -> Outcome:
-        """The answer to a caller who does not wait. The order may not even exist yet."""
-        if order_id != new_id:
-            await self._store.drop_contact(contact_id)
-        answer = await self._entities.read("order", order_id, seconds=READ_SECONDS)
-        if answer.version == 0:
-            return Outcome(pending_body(order_id, terms), False)
-        assert isinstance(answer.reply, OrderView)
-        return settled_outcome(answer.reply, answer.version)
 
     # Reading
 
@@ -227,8 +89,8 @@ class Orders:
             if kept is None:
                 raise not_found()
             owners = {kept.owner}
-            view = OrderView(order_id, "placed", "none", owner=kept.owner, currency=self._terms.currency)
-        if principal.is_staff or owner_of(principal) in owners - {""}:
+            view = OrderView(order_id, "placed", "none", owner=kept.owner, currency=self._currency)
+        if principal.is_staff or principal.key in owners - {""}:
             return view, answer.version
         if access is None or not await self._store.opens(order_id, access):
             raise not_found()
@@ -246,7 +108,7 @@ class Orders:
         await self._store.revoke_access(order_id)
 
     async def mine(self, principal: Principal, query: OrdersQuery) -> OrderPage:
-        return await self._page(owner_of(principal), query)
+        return await self._page(principal.key, query)
 
     async def all(self, query: OrdersQuery) -> OrderPage:
         """Everybody's, for the staff."""
@@ -286,14 +148,14 @@ class Orders:
     async def _to_change(self, principal: Principal, order_id: str) -> OrderView:
         """Raises Problem order_adopted for the guest whose order it was: such a token looks, as a mailed link does."""
         view, _ = await self.view(principal, order_id)
-        if not principal.is_staff and owner_of(principal) != view.owner:
+        if not principal.is_staff and principal.key != view.owner:
             raise Problem("order_adopted", "The order is an account's now, and only its owner changes it: log in.")
         return view
 
     async def cancel(self, principal: Principal, order_id: str, key: Key, *, wait: bool) -> Outcome:
         """Settled once it is cancelled; not yet while it has to be found out whether money moved."""
         view = await self._to_change(principal, order_id)
-        by: Literal["customer", "staff"] = "customer" if owner_of(principal) == view.owner else "staff"
+        by: Literal["customer", "staff"] = "customer" if principal.key == view.owner else "staff"
         return await self._tell(order_id, Cancel(by), key, wait=wait)
 
     async def pay_again(
@@ -342,32 +204,7 @@ class Orders:
         if wait and not is_settled(view):
             with self._waiters.place() as may_wait:
                 if may_wait:
-                    watched = await self._entities.watch("order", order_id, seconds=self._deadlines.checkout)
+                    watched = await self._entities.watch("order", order_id, seconds=self._wait)
                     assert isinstance(watched.reply, OrderView)
                     view, version = watched.reply, watched.version
         return Outcome(order_body(view, version), is_settled(view))
-
-
-def settled_outcome(view: OrderView, version: int) -> Outcome:
-    """Raises Problem out_of_stock."""
-    if view.status == "rejected":
-        detail = "Not enough is left of some products; your cart has its lines back."
-        problem = Problem("out_of_stock", detail, about={"skus": list(view.out_of_stock), "order_id": view.id})
-        raise about_order(problem, view.id)
-    return Outcome(order_body(view, version), is_settled(view))
-
-
-def with_prices(command: CheckOut, prices: dict[str, Price | None]) -> CheckOut:
-    """What never existed is as good as gone: the cart must not ask for it again."""
-    known = {sku: Price(sku, sku, 0, status="gone") if price is None else price for sku, price in prices.items()}
-    return CheckOut(
-        command.order_id,
-        command.owner,
-        command.contact_id,
-        command.terms,
-        command.method,
-        command.payment_reference,
-        known,
-        command.deadline,
-        command.expected_total,
-    )

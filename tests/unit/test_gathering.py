@@ -61,3 +61,18 @@ async def test_who_goes_away_stalls_nobody_and_closing_waits() -> None:
     assert await stays == 4
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+async def test_what_was_not_begun_for_who_went_away_is_not_done() -> None:
+    desk = Desk()
+    gathering = Gathering(desk.deal, most=9)
+    first, gone, stays = (asyncio.create_task(gathering.add(n)) for n in (1, 2, 3))
+    await desk.began.wait()
+    late = asyncio.create_task(gathering.add(4))
+    await asyncio.sleep(0)
+    late.cancel()
+    gone.cancel()
+    desk.go.set()
+    assert (await first, await stays) == (2, 6)
+    await gathering.close()
+    assert desk.batches == [[1, 2, 3]]

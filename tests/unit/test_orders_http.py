@@ -13,6 +13,7 @@ from actors.cart import CheckOut
 from actors.order import Adopt, PaymentCaptured, PaymentFailed, PaymentRefunded
 from actors.payment_commands import Open, TryMethod
 from actors.pricing import Price
+from actors.runtime.ports import Unavailable
 from actors.stock import Receive
 from serve.carts.api import cart_routes
 from serve.carts.seen import SeenSkus
@@ -22,8 +23,9 @@ from serve.gateway.front import Front
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
 from serve.orders.carriers import Carriers, carrier_routes
+from serve.orders.checkout import Checkout, Deadlines
 from serve.orders.schemas import Seller
-from serve.orders.service import Deadlines, Orders
+from serve.orders.service import Orders
 from serve.orders.stock import Stock
 from serve.orders.store import OrderStore
 from serve.orders.waiters import Waiters
@@ -58,21 +60,29 @@ class Bench:
         self.streams = Waiters(2)
         tokens, terms = PlainTokens(), ShopTerms()
         carts = Carts(self.shop, self.prices, terms, tokens, self.seen)
-        self.orders = Orders(
+        self.checkout = Checkout(
             self.shop,
             store,
             self.prices,
             terms,
             self.seen,
             self.waiters,
+            carts.read,
             deadlines=Deadlines(checkout=0.05, payment=60_000),
             now=lambda: 1_700_000_000_000,
-            show_cart=carts.read,
+        )
+        self.orders = Orders(
+            self.shop,
+            store,
+            self.waiters,
+            currency=terms.currency,
+            wait=0.05,
+            now=lambda: 1_700_000_000_000,
             seller=Seller("Mugs & Co", ["1 Kiln Lane", "Stoke"], "GB 123"),
         )
         routes = [
             cart_routes(carts),
-            order_routes(self.orders, self.shop, self.streams),
+            order_routes(self.checkout, self.orders, self.shop, self.streams),
             admin_order_routes(self.orders, Stock(self.shop, self.prices)),
             carrier_routes(Carriers(self.shop, store, [SECRET], now=lambda: 1_700_000_000_000)),
             payment_routes(Payments(self.shop, [])),
@@ -184,7 +194,7 @@ async def contacts(bench: Bench) -> int:
 
 
 async def test_a_waiting_checkout_ends_when_the_order_is_paid(bench: Bench) -> None:
-    bench.orders._deadlines = Deadlines(checkout=10.0, payment=60_000)
+    bench.checkout._deadlines = Deadlines(checkout=10.0, payment=60_000)
     await bench.add()
     buying = asyncio.create_task(bench.buy(CARD))
     await bench.shop.until(lambda: bool(slots(bench)))
@@ -194,8 +204,37 @@ async def test_a_waiting_checkout_ends_when_the_order_is_paid(bench: Bench) -> N
     assert bench.waiters.waiting == 0
 
 
+async def test_a_database_that_does_not_answer_is_not_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    await bench.add()
+    monkeypatch.setattr("serve.orders.checkout.KEEP_SECONDS", 0.01)
+    with monkeypatch.context() as away:
+        away.setattr(bench.store, "keep_contact", never)
+        refused = await bench.buy()
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert bench.checkouts() == []
+
+
+async def test_who_checked_out_is_told_so_even_if_nobody_knows_of_the_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.add()
+
+    async def away(*_: object, **__: object) -> None:
+        raise Unavailable("the journal is away")
+
+    with monkeypatch.context() as during:
+        during.setattr(bench.shop, "read", away)
+        answer = await bench.buy(headers=ADA | {"Prefer": "respond-async"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "placed")
+    assert answer.headers["location"] == f"/api/orders/{answer.json()['id']}"
+    assert (await bench.get(answer.headers["location"])).json()["status"] == "confirmed"
+
+
 async def test_a_caller_who_hangs_up_gives_the_place_back(bench: Bench) -> None:
-    bench.orders._deadlines = Deadlines(checkout=10.0, payment=60_000)
+    bench.checkout._deadlines = Deadlines(checkout=10.0, payment=60_000)
     await bench.add()
     buying = asyncio.create_task(bench.buy(CARD))
     await bench.shop.until(lambda: bool(slots(bench)))
@@ -212,7 +251,7 @@ def slots(bench: Bench) -> list[str]:
 
 
 async def test_respond_async_and_a_full_waiting_room_do_not_wait(bench: Bench) -> None:
-    bench.orders._deadlines = Deadlines(checkout=10.0, payment=60_000)
+    bench.checkout._deadlines = Deadlines(checkout=10.0, payment=60_000)
     await bench.add()
     bench.shop.hold = True
     asynchronous = await bench.buy(CARD, bearer("user:ada", prefer="respond-async"))
