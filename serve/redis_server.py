@@ -46,7 +46,7 @@ class RedisServer:
     def up(self) -> bool:
         return self._circuit.up
 
-    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | int | float]) -> Any:
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int | float]) -> Any:
         """What the Lua script answers. Raises RedisAway."""
         if not self._circuit.may_try():
             raise RedisAway

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from actors.order import OrderView
 from serve.carts.admin_api import admin_cart_routes
 from serve.carts.api import cart_routes
+from serve.carts.kept import KeptCarts
 from serve.carts.service import Carts
 from serve.catalog.api import catalog_routes
 from serve.catalog.search.api import search_routes
@@ -63,7 +64,8 @@ def catalog(shop: "Shop") -> Served:
 
 
 def _carts_of(shop: "Shop") -> Carts:
-    return Carts(shop.entities, shop.prices, shop.terms, shop.tokens, shop.seen)
+    kept = None if shop.redis is None else KeptCarts(shop.redis)
+    return Carts(shop.entities, shop.prices, shop.terms, shop.tokens, shop.seen, kept)
 
 
 def carts(shop: "Shop") -> Served:

@@ -1,10 +1,14 @@
 """The cart's routes. All are lean: carts are what a shop writes most."""
 
+import re
+
 from serve.carts.examples import EXAMPLES
 from serve.carts.schemas import AddItem, CartBody, CartQuery, ChangeItem, MergeCart
 from serve.carts.service import Carts
 from serve.gateway.lean import Request, Response, Routes, json
 
+_TAG = re.compile(r'(?:W/)?"(\d{1,15})"', re.ASCII)
+SEEN = {"If-None-Match": "The ETag of a cart that you have seen; the same as `version`."}
 KEY = {"Idempotency-Key": "The same key again gets the first answer again; nothing is done twice."}
 
 
@@ -17,11 +21,20 @@ def cart_routes(carts: Carts) -> Routes:
 
 
 def answer(body: CartBody, status: int = 200) -> Response:
-    """A cart, and its guest token in a header too if it was just made."""
-    headers = {"Cache-Control": "no-store"}
+    """A cart, and its guest token in a header too if it was just made.
+
+    The tag is weak: prices change without the cart's version.
+    """
+    headers = {"Cache-Control": "no-store", "ETag": f'W/"{body.version}"'}
     if isinstance(body.guest_token, str):
         headers["X-Guest-Token"] = body.guest_token
     return json(body, status, headers)
+
+
+def _tagged(sent: str | None) -> int:
+    """The version in a tag of ours; 0 for any other, which says nothing about this cart."""
+    tag = _TAG.fullmatch(sent.strip()) if sent is not None else None
+    return 0 if tag is None else int(tag[1])
 
 
 def _add_line_routes(routes: Routes, carts: Carts) -> None:
@@ -78,12 +91,15 @@ def _add_cart_routes(routes: Routes, carts: Carts) -> None:
     @routes.get(
         "/api/cart",
         summary="The cart at today's prices",
+        description="Never older than `version`. Who says none may be shown the cart as it was a second ago.",
         query=CartQuery,
+        headers=SEEN,
         answers={200: CartBody},
         problems=("cart_merged",),
     )
     async def read(request: Request) -> Response:
-        return answer(await carts.read(request.principal, request.query.version))
+        seen = max(request.query.version, _tagged(request.header("if-none-match")))
+        return answer(await carts.read(request.principal, seen))
 
     @routes.post(
         "/api/cart/merge",

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from actors.cart import (
 from actors.decision import Message, Refused
 from actors.pricing import Line, Price, totals
 from actors.runtime.ports import Answer, Entities
+from serve.carts.kept import KeptCarts
 from serve.carts.schemas import AddItem, AddItems, CartBody, LineBody
 from serve.carts.seen import SeenSkus
 from serve.carts.terms import ShopTerms
@@ -65,13 +67,20 @@ class Carts:
     """Each method raises Problem, Overloaded, Unavailable or KeyReused."""
 
     def __init__(
-        self, entities: Entities, prices: Prices, terms: ShopTerms, tokens: GuestTokens, seen: SeenSkus
+        self,
+        entities: Entities,
+        prices: Prices,
+        terms: ShopTerms,
+        tokens: GuestTokens,
+        seen: SeenSkus,
+        kept: KeptCarts | None = None,
     ) -> None:
         self._entities = entities
         self._prices = prices
         self._terms = terms
         self._tokens = tokens
         self._seen = seen
+        self._kept = kept
 
     async def add(self, principal: Principal, item: AddItem, key: Key) -> CartBody:
         """Puts a product in the caller's cart; a caller without one gets one, and its token."""
@@ -117,7 +126,11 @@ class Carts:
         """The cart at version `at_least` or a later one; a caller without a cart has an empty one, of version 0."""
         if principal.kind == "anonymous":
             return await self._body("", CartView(), 0)
-        answer = await self._entities.read("cart", principal.id, at_least=at_least, seconds=READ_SECONDS)
+
+        async def read() -> Answer:
+            return await self._entities.read("cart", principal.id, at_least=at_least, seconds=READ_SECONDS)
+
+        answer = await (read() if self._kept is None else self._kept.read(principal.id, at_least, read))
         return await self._body(principal.id, answer.reply, answer.version)
 
     async def merge(self, principal: Principal, guest_token: str, key: Key) -> CartBody:
@@ -146,13 +159,18 @@ class Carts:
     async def _tell(
         self, cart_id: str, command: ClientCommand, key: Key, new_token: str | None = None, *, creates: bool = False
     ) -> CartBody:
+        began = time.monotonic()
         answer = await self._ask(cart_id, command, key, creates=creates)
         reply: Message = answer.reply
         version = answer.version
         if isinstance(reply, Refused):
             raise _refused(reply)
+        fresh = not answer.repeated  # else the cart is shown as it was then, which is no news to others
         if isinstance(reply, CartChanged):
             reply, version, _ = await self._entities.read("cart", cart_id, at_least=version, seconds=READ_SECONDS)
+            fresh = True
+        if self._kept is not None and fresh:
+            await self._kept.put(cart_id, Answer(reply, version), began)
         return await self._body(cart_id, reply, version, new_token)
 
     async def _body(self, cart_id: str, reply: Message, version: int, new_token: str | None = None) -> CartBody:

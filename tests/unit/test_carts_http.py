@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from actors.cart import MAX_WHOLE_VIEW
 from actors.pricing import Price, Shipping
+from actors.runtime.ports import Answer
 from serve.carts.api import cart_routes
 from serve.carts.seen import SeenSkus
 from serve.carts.service import Carts
@@ -103,6 +104,39 @@ async def test_nobody_has_an_empty_cart(http: httpx.AsyncClient) -> None:
     body = (await http.get("/api/cart")).json()
     assert (body["id"], body["version"], body["lines"]) == ("", 0, [])
     assert body["totals"] == {"subtotal": 0, "shipping": 0, "tax": 0, "total": 0}
+
+
+@pytest.mark.parametrize(
+    ("query", "sent", "least"),
+    [
+        ("", {}, 0),
+        ("", {"If-None-Match": 'W/"7"'}, 7),
+        ("", {"If-None-Match": '"7"'}, 7),
+        ("?version=9", {"If-None-Match": 'W/"7"'}, 9),
+        ("", {"If-None-Match": "*"}, 0),
+        ("", {"If-None-Match": '"of another"'}, 0),
+    ],
+)
+async def test_who_sends_back_what_they_saw_is_shown_nothing_older(
+    http: httpx.AsyncClient,
+    shop: ShopInMemory,
+    monkeypatch: pytest.MonkeyPatch,
+    query: str,
+    sent: dict[str, str],
+    least: int,
+) -> None:
+    made = await add(http)
+    assert made.headers["etag"] == 'W/"1"'
+    asked: list[int] = []
+    read = shop.read
+
+    async def noted(kind: str, entity: str, *, at_least: int = 0, seconds: float = 5.0) -> Answer:
+        asked.append(at_least)
+        return await read(kind, entity, at_least=at_least, seconds=seconds)
+
+    monkeypatch.setattr(shop, "read", noted)
+    answer = await http.get(f"/api/cart{query}", headers={**ADA, **sent})
+    assert (answer.status_code, answer.headers["etag"], asked) == (200, 'W/"1"', [least])
 
 
 async def test_lines_are_changed_and_removed(http: httpx.AsyncClient) -> None:
