@@ -51,6 +51,8 @@ class Load(Crowd):
         self.bought: list[Bought] = []
         self.carts: dict[str, Counter[str]] = {}
         """What was put into carts, by token, so far as that was acknowledged."""
+        self.versions: dict[str, int] = {}
+        """Of those carts, as they were last seen: who names it is not shown an older one."""
         self._goods = goods
         self._numbers = itertools.count()
         self._stopping = asyncio.Event()
@@ -112,7 +114,8 @@ class Load(Crowd):
         mine = self.carts[token] = Counter({self._goods[0]: 1})
         async for number in self._until_stopped():
             sku = self._goods[number % PRODUCTS]
-            body(await self.ask("POST", "/api/cart/items", token, {"sku": sku, "quantity": 1}))
+            answer = await self.ask("POST", "/api/cart/items", token, {"sku": sku, "quantity": 1})
+            self.versions[token] = body(answer)["version"]
             mine[sku] += 1
 
     async def _looks(self) -> None:
