@@ -39,6 +39,11 @@ def test_the_newest_row_of_each_fault_is_shown() -> None:
     assert shown == [f"| kafka: killed | 4.0 s | {rest}", f"| redis: killed | 3.0 s | {rest}"]
 
 
+def test_waits_that_are_too_long_are_told_by_what_was_asked_for() -> None:
+    told = table.page([_row("a", longest={"cart": 6.01, "orders": 5.99, "checkout": 10.2}), _row("b")])
+    assert told.endswith("## What is not good yet: waits of more than 6 s\n\n- a: cart 6.0 s, checkout 10.2 s\n")
+
+
 def test_what_failed_and_what_has_no_row_is_named_with_the_reason() -> None:
     rows = [
         _row("kafka: killed", failed=["somebody was told 500"]),
@@ -46,7 +51,7 @@ def test_what_failed_and_what_has_no_row_is_named_with_the_reason() -> None:
     ]
     told = table.page(rows, ["kafka: killed", "mysql: its disk full", "redis: killed"])
     assert "| kafka: killed (failed) |" in told
-    assert "\nkafka: killed: somebody was told 500.\n" in told
+    assert "\n- kafka: killed: somebody was told 500\n" in told
     assert told.endswith(
         "## Not run\n\n- redis: killed: not tried yet\n- mysql: its disk full: nothing may be mounted\n"
     )
