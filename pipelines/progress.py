@@ -8,10 +8,12 @@ from typing import NamedTuple, Protocol, TypeVar
 import sqlalchemy as sa
 
 from pipelines.log.base import Happened
+from pipelines.positions import Place, Positions
+from pipelines.progress_tables import DEAD_LETTERS, INBOX, METADATA, POSITIONS, bring_up_to_date
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.retrying import retried
-from pipelines.sql.revisions import metadata_of, prepare
-from pipelines.sql.words import LONG_BYTES, insert_missing
+from pipelines.sql.revisions import prepare
+from pipelines.sql.words import insert_missing
 
 T = TypeVar("T")
 
@@ -73,39 +75,6 @@ class Progress(Protocol):
         ...
 
 
-METADATA = metadata_of("flows")
-POSITIONS = sa.Table(
-    "positions",
-    METADATA,
-    sa.Column("flow", sa.String(64), primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-)
-INBOX = sa.Table(
-    "inbox",
-    METADATA,
-    sa.Column("flow", sa.String(64), primary_key=True),
-    sa.Column("event_id", sa.String(255), primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-)
-DEAD_LETTERS = sa.Table(
-    "dead_letters",
-    METADATA,
-    sa.Column("flow", sa.String(64), primary_key=True),
-    sa.Column("event_id", sa.String(255), primary_key=True),
-    sa.Column("position", sa.BigInteger, nullable=False),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("entity", sa.String(128), nullable=False),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("place", sa.Integer, nullable=False),
-    sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("event", LONG_BYTES, nullable=False),
-    sa.Column("error", sa.Text, nullable=False),
-    sa.Column("buried_at", sa.BigInteger, nullable=False),
-    sa.Column("wanted", sa.Boolean, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
-)
-
-
 CONNECTIONS = 8
 """On MySQL; each is made when it is first needed."""
 
@@ -124,13 +93,13 @@ class SqlProgress:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
         self._reading = self._engine.execution_options(writes=False)
         prepare(self._engine, metadata, bring_up_to_date)
+        self._positions = Positions(self._engine)
 
     async def load(self, flow: str) -> Reached:
         return await asyncio.to_thread(self._load, flow)
 
     async def save(self, flow: str, position: int, ahead: Iterable[Happened]) -> None:
-        rows = [{"flow": flow, "event_id": one.id, "position": one.position} for one in ahead]
-        await asyncio.to_thread(self._save, flow, position, rows)
+        await self._positions.save(Place(flow, position, [(one.id, one.position) for one in ahead]))
 
     async def bury(self, flow: str, letter: DeadLetter) -> None:
         await asyncio.to_thread(self._bury, flow, letter)
@@ -184,6 +153,7 @@ class SqlProgress:
         return await self._write(work)
 
     async def close(self) -> None:
+        await self._positions.close()
         await asyncio.to_thread(self._engine.dispose)
 
     async def _write(self, work: Callable[[sa.Connection], T]) -> T:
@@ -202,29 +172,6 @@ class SqlProgress:
             position = db.scalar(sa.select(POSITIONS.c.position).where(POSITIONS.c.flow == flow)) or 0
             ahead = db.scalars(sa.select(INBOX.c.event_id).where(INBOX.c.flow == flow, INBOX.c.position > position))
             return Reached(position, frozenset(ahead), frozenset((row.kind, row.entity) for row in db.execute(letters)))
-
-    def _save(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
-        try:
-            self._save_once(flow, position, rows)
-        except sa.exc.IntegrityError:
-            # A flow that stops may leave a first save under way; whichever comes second finds the other's row.
-            self._save_once(flow, position, rows)
-
-    def _save_once(self, flow: str, position: int, rows: list[dict[str, object]]) -> None:
-        mine = POSITIONS.c.flow == flow
-        # The condition is in the statement itself: a look before it could be out of date by then.
-        move = POSITIONS.update().where(mine, POSITIONS.c.position <= position).values(position=position)
-
-        def work(db: sa.Connection) -> None:
-            if not db.execute(move).rowcount:
-                if db.scalar(sa.select(POSITIONS.c.position).where(mine)) is not None:
-                    return
-                db.execute(POSITIONS.insert().values(flow=flow, position=position))
-            db.execute(INBOX.delete().where(INBOX.c.flow == flow))
-            if rows:
-                db.execute(INBOX.insert(), rows)
-
-        self._written(work)
 
     def _bury(self, flow: str, letter: DeadLetter) -> None:
         happened = letter.happened
@@ -271,13 +218,6 @@ class SqlProgress:
         )
         with self._engine.connect() as db:
             return [_letter(row) for row in db.execute(query)]
-
-
-def bring_up_to_date(db: sa.Connection) -> None:
-    """Tables from before attempts were counted."""
-    if any(column["name"] == "attempts" for column in sa.inspect(db).get_columns(DEAD_LETTERS.name)):
-        return
-    db.exec_driver_sql("ALTER TABLE dead_letters ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
 
 
 def _want(db: sa.Connection, where: sa.ColumnElement[bool]) -> int:

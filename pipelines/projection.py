@@ -16,6 +16,7 @@ from actors.runtime.ports import Clock
 from actors.runtime.tasks import Tasks
 from pipelines import metrics
 from pipelines.log.base import EventLog, Happened
+from pipelines.positions import until_saved
 from pipelines.progress import Progress
 from pipelines.wanted import Types
 
@@ -23,7 +24,6 @@ Value = TypeVar("Value")
 
 BATCH = 1000
 LOOK_SECONDS = 1.0
-SAVE_SECONDS = 1.0
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 
@@ -69,7 +69,7 @@ class ProjectionRunner(Generic[Value]):
         self._gathered: dict[str, Versioned[Value]] = {}
         self._read_to = 0
         self._written_to = 0
-        self._saved_at = 0.0
+        self._saved = -1
         self._wrote_at = 0.0
         self._handled = metrics.HANDLED.labels(projection.name)
         self._moved = asyncio.Event()
@@ -78,11 +78,12 @@ class ProjectionRunner(Generic[Value]):
         """Load where the projection stands and go on from there."""
         self._read_to = self._written_to = (await self._progress.load(self.projection.name)).position
         self._tasks.start(self._run(), f"projection-{self.projection.name}")
+        self._tasks.start(self._save_all(), f"projection-{self.projection.name}-save")
 
     async def stop(self) -> None:
         """What was read and not written is read again after the next start."""
         await self._tasks.close()
-        await self._progress.save(self.projection.name, self._written_to, ())
+        await self._save()
 
     @property
     def position(self) -> int:
@@ -121,14 +122,24 @@ class ProjectionRunner(Generic[Value]):
         if not self._gathered:
             self._written_to = self._read_to
             self._moved.set()
-        now = self._clock.monotonic()
-        if now - self._saved_at >= SAVE_SECONDS:
-            self._saved_at = now
-            await self._progress.save(self.projection.name, self._written_to, ())
         if not events:
             await self._log.wait(self._read_to, LOOK_SECONDS)
             # Not at each commit: what comes now is read together.
             await self._clock.sleep(self.projection.seconds)
+
+    async def _save_all(self) -> None:
+        while True:
+            await asyncio.sleep(until_saved(asyncio.get_running_loop().time()))
+            try:
+                await self._save()
+            except Exception:
+                log.warning("projection %s: progress cannot be saved", self.projection.name, exc_info=True)
+
+    async def _save(self) -> None:
+        position = self._written_to
+        if position != self._saved:
+            await self._progress.save(self.projection.name, position, ())
+            self._saved = position
 
     def _take(self, happened: Happened) -> None:
         event = self._types.decode(happened)

@@ -20,12 +20,13 @@ from actors.runtime.tasks import Tasks
 from pipelines import metrics
 from pipelines.flow import Flow, GivenUp
 from pipelines.log.base import EventLog, Happened
+from pipelines.positions import until_saved
 from pipelines.progress import DeadLetter, Progress
 from pipelines.sql.retrying import is_away
 from pipelines.wanted import Types
 
 PASSING = (Overloaded, Unavailable, TimeoutError, ConnectionError, OperationalError)
-SAVE_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 SAVE_EVENTS = 500
 LONGEST_PAUSE = 5.0
 
@@ -115,7 +116,7 @@ class FlowRunner:
         while True:
             try:
                 if not more:
-                    await self._log.wait(self._read_to, SAVE_SECONDS)
+                    await self._log.wait(self._read_to, WAIT_SECONDS)
                 batch = await self._log.read(self._read_to, self._limits.batch)
                 failures = 0
             except Exception:
@@ -251,7 +252,7 @@ class FlowRunner:
         while True:
             self._save_now.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(SAVE_SECONDS):
+                async with asyncio.timeout(until_saved(asyncio.get_running_loop().time())):
                     await self._save_now.wait()
             try:
                 await self._save()

@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine, MetaData, Select, create_engine, even
 from sqlalchemy.exc import OperationalError
 
 from actors.runtime.ports import Unavailable
+from pipelines.gathering import Gathering
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.retrying import OutcomeUnknown, retried
 from pipelines.sql.revisions import prepare
-from serve.gathering import Gathering
 
 T = TypeVar("T")
 

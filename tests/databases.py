@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pipelines import progress
+from pipelines import progress_tables
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import stamp
 from serve.catalog import tables as catalog
@@ -32,7 +32,7 @@ METADATA = {
         transactions.metadata,
         notifications.METADATA,
         changes.METADATA,
-        progress.METADATA,
+        progress_tables.METADATA,
         stock.METADATA,
     )
 }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from actors import order
 from pipelines import keep_transactions, list_orders, open_payments, send_mails, settle_orders, show_availability
 from pipelines.log.base import Happened
-from pipelines.progress import DEAD_LETTERS, INBOX, POSITIONS
+from pipelines.progress_tables import DEAD_LETTERS, INBOX, POSITIONS
 from serve.audit.findings import Findings
 from serve.audit.kafka_tails import BEHIND
 from serve.audit.sources import has_table

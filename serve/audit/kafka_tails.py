@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from aiokafka import TopicPartition
 
 from pipelines.log.kafka import Client, PartitionLog
-from pipelines.progress import DEAD_LETTERS, INBOX, POSITIONS
+from pipelines.progress_tables import DEAD_LETTERS, INBOX, POSITIONS
 from serve.behind_kafka import partition_of
 from serve.event_logs import cluster_of
 from serve.settings import Settings

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 
 from actors.journal.mysql import MySqlJournal
 from actors.journal.tables import records, shards, snapshots
-from pipelines.progress import DEAD_LETTERS
+from pipelines.progress_tables import DEAD_LETTERS
 from pipelines.sql.words import places_table
 from serve import processes
 from serve.catalog.tables import outbox as catalog_outbox

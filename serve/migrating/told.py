@@ -18,7 +18,7 @@ from pipelines import notify_users, send_mails
 from pipelines.events import users
 from pipelines.log.base import Happened
 from pipelines.log.cloud_events import events_of
-from pipelines.progress import INBOX, POSITIONS
+from pipelines.progress_tables import INBOX, POSITIONS
 from pipelines.wanted import Types
 from serve.databases import pages
 from serve.mailing import SENDER_EMAIL

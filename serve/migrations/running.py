@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from pipelines import progress
+from pipelines import progress_tables
 from pipelines.sql.revisions import VERSION
 from serve.catalog import migrating as catalog_migrating
 from serve.catalog import tables as catalog
@@ -39,8 +39,8 @@ DATABASES = {
     "payments": Database(transactions.metadata, transactions.bring_up_to_date),
     "notifications": Database(notifications.METADATA),
     "audit": Database(changes.METADATA),
-    "flows": Database(progress.METADATA, progress.bring_up_to_date),
-    "search": Database(stock.METADATA, progress.bring_up_to_date),
+    "flows": Database(progress_tables.METADATA, progress_tables.bring_up_to_date),
+    "search": Database(stock.METADATA, progress_tables.bring_up_to_date),
 }
 """By the names that `Settings.database_url` takes."""
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from serve.gathering import Gathering
+from pipelines.gathering import Gathering
 
 MOST_AT_ONCE = 32
 LEFT_OVER_SECONDS = 3600

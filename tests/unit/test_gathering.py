@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from serve.gathering import Gathering
+from pipelines.gathering import Gathering
 
 
 class Desk:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
-from pipelines.progress import METADATA as PROGRESS
-from pipelines.progress import bring_up_to_date
+from pipelines.progress_tables import METADATA as PROGRESS
+from pipelines.progress_tables import bring_up_to_date
 from pipelines.sql.retrying import transaction
 from pipelines.sql.revisions import metadata_of
 from pipelines.sql.words import insert_missing
