@@ -37,7 +37,7 @@ def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.Captur
     stage.run_with(fault.settings)
     try:
         row, wrong = asyncio.run(_row(stage, fault))
-    except Exception as error:
+    except (Exception, pytest.fail.Exception) as error:  # the latter: the time that a test may take is over
         table.not_run(fault.name, f"it broke off: {error!r}", rows)
         # Python 3.11 cannot always take such a deep one apart, as pytest would.
         pytest.fail(traceback.format_exc(), pytrace=False)
