@@ -38,8 +38,8 @@ was asked for; a checkout waits up to 5 s for its order by itself. *Refused*: 50
 for. *Queued*: orders that were taken (202) and went on by themselves. *Went on*: what was answered as ever all the
 time; a row fails where it was not. *Normal*: seconds from the end of the fault until somebody bought something with no
 refusal, within 5 s. *At rest*: seconds from the end of the load until the audit found nothing under way. *Lost, twice,
-hanging*: of orders, carts, payments and stock. *Load*: the machine's, over the minute of the fault; other work ran
-there too.
+hanging*: of orders, carts, payments and stock. *Load*: the machine's, over the minute of the fault, with all else that
+ran there.
 """
 SLOW_SECONDS = 6.0
 """A checkout answers within five by itself: who waits longer than this waits for a server that is away."""
