@@ -18,6 +18,8 @@ SECONDS = 5.0
 _DEADLOCK, _LOCK_WAIT = 1213, 1205
 _LOST = {0, 1053, 1927, 2006, 2013, 2014, 2055, 4031}
 _NOBODY_THERE = {1040, 2002, 2003, 2005}
+_NO_ROOM = {3, 20, 1021, 1026, 1114}
+"""Its disk is full: somebody will make room. Where it keeps a binary log it says nothing, but waits for that."""
 
 
 class OutcomeUnknown(Unavailable):
@@ -28,7 +30,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class DatabaseAway(Unavailable):
-    """It does not answer, or is too busy; nothing was done."""
+    """It does not answer, is too busy, or has no room; nothing was done."""
 
     def __init__(self) -> None:
         super().__init__("the database does not answer")
@@ -73,10 +75,10 @@ def retried(work: Callable[[], T], *, again: bool, seconds: float = SECONDS) -> 
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error means that the database does not answer, or is too busy: another try, later, makes sense."""
+    """Whether an error means that the database does not answer, is too busy or has no room: a later try makes sense."""
     if not isinstance(error, DBAPIError):
         return isinstance(error, NoConnection)
-    return _lost(error) or _code(error) in {_DEADLOCK, _LOCK_WAIT} | _NOBODY_THERE
+    return _lost(error) or _code(error) in {_DEADLOCK, _LOCK_WAIT} | _NOBODY_THERE | _NO_ROOM
 
 
 def _passes(error: BaseException, again: bool) -> bool:

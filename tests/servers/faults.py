@@ -8,12 +8,16 @@ from deploy.servers import Server
 from deploy.servers.mongo import MongoServer, primary
 from deploy.servers.mongo_wire import command
 from tests.running import end
+from tests.servers.disks import full
 from tests.servers.proxies import BLACK_HOLE, RESET, Toxic, latency
 from tests.servers.stage import Stage, empty_redis
 
 HURT_SECONDS = 8.0
 """How long most faults last."""
 SLOW_MS = 2_000
+NORMAL_WITHIN = 60.0
+LOOKS_AT_ITS_DISK = 60.0
+"""So often MySQL looks whether there is room again."""
 RESTART_SECONDS = 240.0
 """On two busy cores Elasticsearch takes a minute and more."""
 DEADLINE_SECONDS = 15
@@ -32,7 +36,7 @@ GOES_ON: dict[str, frozenset[str]] = {
 class Fault(NamedTuple):
     """`hurt`: it is so within. `seconds`: how long. `quick`: whether it is among those of every run of CI.
 
-    `settings`: what the shop runs with. `ends`: what may become of an order.
+    `settings`: what the shop runs with. `ends`: what may become of an order. `normal_within`: seconds after it.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Fault(NamedTuple):
     quick: bool = False
     settings: Mapping[str, str] = {}
     ends: frozenset[str] = frozenset({"confirmed"})
+    normal_within: float = NORMAL_WITHIN
 
 
 def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
@@ -52,6 +57,19 @@ def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
         server.kill()
         yield
         server.start(RESTART_SECONDS)
+
+    return hurt
+
+
+def _disk_full(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        server = stage.servers[stage.names(name)]
+        with full(server.folder):
+            yield
+        # MySQL waits for room; MongoDB ends itself.
+        if not server.running:
+            server.start(RESTART_SECONDS)
 
     return hurt
 
@@ -132,3 +150,15 @@ OF_CLUSTERS = [
     Fault("mongo: the primary of three killed", "mongo", _primary_killed, HURT_SECONDS, GOES_ON["mongo"]),
     Fault("kafka: one of three brokers killed", "kafka", _killed("kafka-1"), HURT_SECONDS, EVERYTHING),
 ]
+OF_DISKS = [
+    Fault(
+        "mysql: its disk full",
+        "mysql",
+        _disk_full("mysql"),
+        HURT_SECONDS,
+        GOES_ON["mysql"],
+        normal_within=LOOKS_AT_ITS_DISK + NORMAL_WITHIN,
+    ),
+    Fault("mongo: its disk full", "mongo", _disk_full("mongo"), HURT_SECONDS, GOES_ON["mongo"]),
+]
+EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS]

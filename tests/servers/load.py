@@ -21,8 +21,9 @@ PLENTY = 100_000
 PAUSE = 0.2
 NORMAL_SECONDS = 5.0
 """A journey through the shop that takes no longer, and in which nothing is refused, is a normal one."""
-NORMAL_WITHIN = 60.0
 FINE = ("200", "201", "202")
+REFUSED = "503"
+"""With a problem that says so, and when to come again."""
 PAYMENTS = (("card", "pm_card_visa"), ("card", "pm_webhook_never"), ("cash_on_delivery", ""))
 
 
@@ -50,6 +51,8 @@ class Load(Crowd):
         self.bought: list[Bought] = []
         self.carts: dict[str, Counter[str]] = {}
         """What was put into carts, by token, so far as that was acknowledged."""
+        self.versions: dict[str, int] = {}
+        """Of those carts, as they were last seen: who names it is not shown an older one."""
         self._goods = goods
         self._numbers = itertools.count()
         self._stopping = asyncio.Event()
@@ -72,14 +75,14 @@ class Load(Crowd):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await super().__aexit__(kind, error, trace)
 
-    async def normal(self) -> float:
-        """Seconds until somebody went all the way through the shop as on any day. AssertionError after a minute."""
+    async def normal(self, within: float) -> float:
+        """Seconds until somebody went all the way through the shop as on any day. AssertionError after `within`."""
         began = time.monotonic()
         while True:
             told = await self._journey()
             if told == "normal":
                 return time.monotonic() - began
-            assert time.monotonic() - began < NORMAL_WITHIN, f"the shop did not become normal again: {told}"
+            assert time.monotonic() - began < within, f"the shop did not become normal again: {told}"
             await asyncio.sleep(PAUSE)
 
     async def _send(self, method: str, path: str, headers: dict[str, str], json: Json | None) -> httpx.Response:
@@ -111,7 +114,8 @@ class Load(Crowd):
         mine = self.carts[token] = Counter({self._goods[0]: 1})
         async for number in self._until_stopped():
             sku = self._goods[number % PRODUCTS]
-            body(await self.ask("POST", "/api/cart/items", token, {"sku": sku, "quantity": 1}))
+            answer = await self.ask("POST", "/api/cart/items", token, {"sku": sku, "quantity": 1})
+            self.versions[token] = body(answer)["version"]
             mine[sku] += 1
 
     async def _looks(self) -> None:
@@ -184,9 +188,9 @@ def goods(shop: RunningShop) -> list[str]:
     return skus
 
 
-def answers(seen: Iterable[Seen]) -> dict[str, int]:
-    """How often each was told, the most frequent first."""
-    return dict(Counter(one.told for one in seen).most_common())
+def counted(some: Iterable[str]) -> dict[str, int]:
+    """How often there was each, the most frequent first."""
+    return dict(Counter(some).most_common())
 
 
 def longest(seen: Iterable[Seen]) -> dict[str, float]:
@@ -206,7 +210,7 @@ def _told(answer: httpx.Response) -> str:
     if status < 500:
         return str(status)
     if status == 503 and "retry-after" in answer.headers and "problem+json" in answer.headers["content-type"]:
-        return "503"
+        return REFUSED
     code = answer.json()["code"] if "problem+json" in answer.headers["content-type"] else "without a problem"
     return f"{status} {code}"
 

@@ -13,11 +13,15 @@ from deploy.servers.server import HOST, Service, free_port
 from serve.settings import Settings
 from serve.setup_steps import set_up
 from tests.running import RunningShop
+from tests.servers.disks import small_disks
 from tests.servers.proxies import Proxies
 
 PARTITIONS = 3
 SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
 """What the shop is run on; each has its setting in `deploy.servers`."""
+ON_SMALL_DISKS = ("mysql", "mariadb", "mongo")
+SMALL_MIB = 512
+"""MySQL takes 200 of it for empty tables and a log of what it does, MongoDB up to 300."""
 SETTINGS = {
     "TROUPE_KAFKA_PARTITIONS": str(PARTITIONS),
     # Limited, so that who counts is asked, but never refused.
@@ -99,6 +103,17 @@ def on_clusters() -> Iterator[Stage]:
     """As `on_stage`, with three members each of what is made of several, and nothing in front of them."""
     with (
         Servers(SERVERS, brokers=3, mongo_nodes=3) as servers,
+        _shop_on(for_a_shop(servers.running)) as shop,
+    ):
+        yield Stage(servers, None, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_small_disks() -> Iterator[Stage]:
+    """As `on_stage`, with the databases' data on small file systems, and nothing in front of them."""
+    with (
+        small_disks(ON_SMALL_DISKS, SMALL_MIB) as folder,
+        Servers(SERVERS, data=folder) as servers,
         _shop_on(for_a_shop(servers.running)) as shop,
     ):
         yield Stage(servers, None, shop, dict(shop.variables))

@@ -1,6 +1,8 @@
 """Hurts a server under a load of shoppers, and finds out what became of them and of the shop."""
 
 import asyncio
+import os
+import statistics
 import time
 import traceback
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from tests.crowds import until
 from tests.servers import table
 from tests.servers.faults import Fault
-from tests.servers.load import FINE, Load, Seen, answers, goods, longest
+from tests.servers.load import FINE, REFUSED, Load, Seen, counted, goods, longest
 from tests.servers.stage import Stage
 from tests.servers.verdict import judge
 
@@ -26,12 +28,17 @@ def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.Captur
     rows = table.place()
     if rows is not None and table.has(fault.name, rows):
         pytest.skip("the file has its row")
-    stage: Stage = request.getfixturevalue("stage")
-    stage.need(fault.server)
+    try:
+        stage: Stage = request.getfixturevalue("stage")
+        stage.need(fault.server)
+    except pytest.skip.Exception as reason:
+        table.not_run(fault.name, str(reason), rows)
+        raise
     stage.run_with(fault.settings)
     try:
         row, wrong = asyncio.run(_row(stage, fault))
-    except Exception:
+    except (Exception, pytest.fail.Exception) as error:  # the latter: the time that a test may take is over
+        table.not_run(fault.name, f"it broke off: {error!r}", rows)
         # Python 3.11 cannot always take such a deep one apart, as pytest would.
         pytest.fail(traceback.format_exc(), pytrace=False)
     with capsys.disabled():
@@ -57,10 +64,11 @@ async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
         healed = time.monotonic()
         wrong: list[str] = []
         try:
-            normal = await load.normal()
+            normal = await load.normal(fault.normal_within)
         except AssertionError as error:
             wrong.append(str(error))
             normal = time.monotonic() - healed
+        loaded = round(os.getloadavg()[0], 1)
         await load.stop()
         verdict = await judge(stage.shop, load, products, fault.ends)
     during = [one for one in load.seen if one.at + one.seconds >= began and one.at <= healed + normal]
@@ -71,7 +79,9 @@ async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
         "fault": fault.name,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "lasted": round(healed - began, 1),
-        "answers": answers(during),
+        "answers": counted(one.told for one in during),
+        "refused": counted(one.what for one in during if one.told == REFUSED),
+        "median": round(statistics.median(one.seconds for one in during), 2),
         "longest": longest(during),
         "went_on": sorted(fault.goes_on),
         "normal_after": round(normal, 1),
@@ -80,13 +90,14 @@ async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
         "twice": len(verdict.twice),
         "hanging": len(verdict.hanging),
         "bought": len(load.bought),
+        "load": loaded,
     }
     return row, wrong
 
 
 def _not_as_told(fault: Fault, during: list[Seen], began: float, healing: float) -> list[str]:
     """Answers that no page documents, that came too late, or were refused though nothing stood in their way."""
-    odd = {one.told for one in during if one.told not in (*FINE, "503")}
+    odd = {one.told for one in during if one.told not in (*FINE, REFUSED)}
     if fault.name.startswith("a replica"):
         odd = {told for told in odd if told[:3].isdigit() and not told.startswith("503")}
     wrong = [f"somebody was told {told}" for told in sorted(odd)]

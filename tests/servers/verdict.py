@@ -44,7 +44,7 @@ async def judge(shop: RunningShop, load: Load, goods: list[str], ends: Set[str])
     for one in ended:
         _check_order(shop, one, verdict, ends)
     for token, wanted in load.carts.items():
-        cart = body(await load.ask("GET", "/api/cart", token))
+        cart = body(await load.ask("GET", f"/api/cart?version={load.versions.get(token, 0)}", token))
         found = Counter({line["sku"]: line["quantity"] for line in cart["lines"]})
         _compare("a cart", found, wanted, verdict)
     await asyncio.to_thread(_rests, shop, goods, ended, verdict, began + SETTLE_SECONDS)

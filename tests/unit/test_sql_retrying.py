@@ -3,7 +3,7 @@
 import pymysql
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from pipelines.runner import passes
@@ -15,6 +15,8 @@ AWAY = (
     LOST,
     OperationalError(None, None, pymysql.err.OperationalError(2003, "Can't connect")),
     OperationalError("UPDATE", {}, pymysql.err.OperationalError(1213, "Deadlock")),
+    OperationalError("INSERT", {}, pymysql.err.OperationalError(1114, "The table 'records' is full")),
+    InternalError("INSERT", {}, pymysql.err.InternalError(3, "Error writing file (OS errno 28)")),
     InterfaceError("SELECT 1", {}, pymysql.err.InterfaceError(0, "")),
     NoConnection("QueuePool limit"),
 )
