@@ -23,15 +23,19 @@ def count_orders(activity: KeepsActivity, joining: Joining) -> Flow:
     async def handle(happened: Happened, event: Event) -> None:
         if isinstance(event, order.OrderAdopted) and event.contact_id:
             await joining.adopted(event.contact_id, event.owner)
-        if event.owner.startswith(USER):
-            if isinstance(event, order.OrderConfirmed) or event.status in STANDS:
-                await activity.note(_note(happened.entity, event.owner, event.at))
+        if (note := counted(happened, event)) is not None:
+            await activity.note(note)
         elif event.owner.startswith(GUEST) and isinstance(event, order.OrderConfirmed):
             await joining.one(happened.entity, event.contact_id)
 
     return Flow(NAME, {"order": Event.__args__}, handle, ordered=False)
 
 
-def _note(order_id: str, owner: str, at: int) -> Note:
-    # One an order, whichever event told of it first.
-    return Note(f"order/{order_id}", owner.removeprefix(USER), at, ORDER_CONFIRMED, {"order": order_id})
+def counted(happened: Happened, event: Event) -> Note | None:
+    """What an event adds to a customer's count: one an order, whichever event told of it first."""
+    if not event.owner.startswith(USER):
+        return None
+    if isinstance(event, order.OrderAdopted) and event.status not in STANDS:
+        return None
+    owner = event.owner.removeprefix(USER)
+    return Note(f"order/{happened.entity}", owner, event.at, ORDER_CONFIRMED, {"order": happened.entity})

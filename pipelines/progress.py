@@ -130,25 +130,22 @@ class SqlProgress:
         await self._write(lambda db: db.execute(DEAD_LETTERS.delete().where(where)))
 
     async def want(self, flow: str, entity: str | None = None) -> int:
-        """Ask for another try of a flow's dead letters, those of one entity or all; how many there are."""
-        where = DEAD_LETTERS.c.flow == flow
+        """Ask for another try of a flow's dead letters (see `_of`), of one entity or all; how many there are."""
+        where = _of(flow)
         if entity is not None:
             where &= DEAD_LETTERS.c.entity == entity
         return await self._write(lambda db: _want(db, where))
 
     async def want_beside(self, flow: str, event_id: str) -> int:
-        """Ask for another try of all letters of the entity that this event is of; how many there are.
-
-        They go in order, so none can go without those before it. 0 if the event is no dead letter.
-        """
+        """As `want`, of the entity of one event: none can go without those before it. 0: it is no dead letter."""
         letters = DEAD_LETTERS.c
-        one = sa.select(letters.kind, letters.entity).where(letters.flow == flow, letters.event_id == event_id)
+        one = sa.select(letters.kind, letters.entity).where(_of(flow), letters.event_id == event_id)
 
         def work(db: sa.Connection) -> int:
             found = db.execute(one).first()
             if found is None:
                 return 0
-            return _want(db, sa.and_(letters.flow == flow, letters.kind == found.kind, letters.entity == found.entity))
+            return _want(db, sa.and_(_of(flow), letters.kind == found.kind, letters.entity == found.entity))
 
         return await self._write(work)
 
@@ -211,13 +208,15 @@ class SqlProgress:
         return [Standing(flow, positions.get(flow, 0), buried.get(flow, 0)) for flow in sorted({*positions, *buried})]
 
     def _letters(self, flow: str) -> list[DeadLetter]:
-        query = (
-            sa.select(DEAD_LETTERS)
-            .where(DEAD_LETTERS.c.flow == flow)
-            .order_by(DEAD_LETTERS.c.position, DEAD_LETTERS.c.place)
-        )
+        letters = DEAD_LETTERS.c
+        query = sa.select(DEAD_LETTERS).where(letters.flow == flow).order_by(letters.position, letters.place)
         with self._engine.connect() as db:
             return [_letter(row) for row in db.execute(query)]
+
+
+def _of(flow: str) -> sa.ColumnElement[bool]:
+    """Over Kafka `flow` may be the flow in all its partitions, or in one of them, NAME@TOPIC-PARTITION."""
+    return (DEAD_LETTERS.c.flow == flow) | DEAD_LETTERS.c.flow.startswith(f"{flow}@", autoescape=True)
 
 
 def _want(db: sa.Connection, where: sa.ColumnElement[bool]) -> int:

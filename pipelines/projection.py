@@ -54,6 +54,17 @@ class Projection(Generic[Value]):
     seconds: float = 0.25
 
 
+def gather(
+    projection: Projection[Value], gathered: dict[str, Versioned[Value]], happened: Happened, event: Any
+) -> None:
+    """Adds what an event tells to what was gathered before. Events of one entity come in the order of versions."""
+    told = projection.tells(event)
+    before = gathered.get(happened.entity)
+    if before is not None:
+        told = projection.merge(before.value, told)
+    gathered[happened.entity] = Versioned(happened.version, told)
+
+
 class ProjectionRunner(Generic[Value]):
     """Runs one projection from its stored position until stopped."""
 
@@ -149,12 +160,7 @@ class ProjectionRunner(Generic[Value]):
             log.error("projection %s cannot read %s: %s", self.projection.name, happened.id, event)
             return
         self._handled.inc()
-        told = self.projection.tells(event)
-        before = self._gathered.get(happened.entity)
-        if before is not None:
-            told = self.projection.merge(before.value, told)
-        # Events of one entity come in the order of their versions.
-        self._gathered[happened.entity] = Versioned(happened.version, told)
+        gather(self.projection, self._gathered, happened, event)
 
     async def _write(self) -> None:
         await self.projection.write(self._gathered)

@@ -231,7 +231,7 @@ class RelationalJournal(Journal):
             lease = select(leases.c.until).where(leases.c.owner == owner).with_for_update()
             until = connection.execute(lease).scalar() or 0
             # Also when the lease has run out: its owner may be stalled, and would renew it and serve old reads.
-            if until:
+            if until and some:
                 connection.exec_driver_sql(self._words.tell, [(owner, *one) for one in some])
             return now, until
 

@@ -1,8 +1,9 @@
 """The topics in Kafka, one a service, and how long each keeps what it holds."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
@@ -31,7 +32,7 @@ Tell = Callable[[str], None]
 
 
 class TopicsFailed(Exception):
-    """A text for people: which topic could not be made, and why."""
+    """A text for people: which topic could not be made, or is missing, and why."""
 
 
 async def make_topics(cluster: KafkaCluster, partitions: int, replication: int, tell: Tell) -> None:
@@ -64,3 +65,18 @@ async def _make(admin: AIOKafkaAdminClient, prefix: str, partitions: int, replic
             raise TopicsFailed(
                 f"The topic {topic} could not be made: {for_code(code).__name__} {' '.join(map(str, text))}"
             )
+
+
+async def partitions_of(cluster: KafkaCluster, kinds: Iterable[str]) -> list[TopicPartition]:
+    """Those of the topics of some kinds. Raises TopicsFailed if one is missing; KafkaError, TimeoutError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
+    async with asyncio.timeout(SECONDS):
+        await admin.start()
+        try:
+            found = await admin.describe_topics([cluster.topic(kind) for kind in kinds])
+        finally:
+            await admin.close()
+    for topic in found:
+        if topic["error_code"]:
+            raise TopicsFailed(f"Kafka has no topic {topic['topic']} yet. Run `troupe setup`.")
+    return [TopicPartition(topic["topic"], one["partition"]) for topic in found for one in topic["partitions"]]

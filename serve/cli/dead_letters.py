@@ -11,6 +11,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.progress import DeadLetter, SqlProgress
+from pipelines.sql.revisions import SchemaBehind
 from serve import processes
 from serve.cli.running import read_settings
 from serve.settings import Settings
@@ -41,9 +42,10 @@ def show(data: Data = None) -> None:
         console.print("There are no dead letters.")
 
 
-@app.command("retry")
-def retry(
-    flow: Annotated[str, typer.Argument(help="The flow, as the list names it.")],
+@app.command("retry", hidden=True)
+@app.command("replay")
+def replay(
+    flow: Annotated[str, typer.Argument(help="The flow, as the list names it; over Kafka also without @TOPIC-NUMBER.")],
     event: Annotated[str | None, typer.Argument(help="Only this event, and others of the same entity.")] = None,
     data: Data = None,
 ) -> None:
@@ -60,9 +62,9 @@ def retry(
     if not asked:
         complaints.print(f"The flow {flow} has no dead letter{f' {event}' if event else 's'}.")
         raise typer.Exit(1)
-    running = processes.noted(settings.data_dir)
-    open_now = running is not None and processes.alive(running)
-    when = "The shop tries them now" if open_now else "No shop runs: they are tried when it is opened"
+    when = "The shop tries them now" if is_open(settings) else "No shop runs: they are tried when it is opened"
+    if settings.mysql_url is not None:
+        when = "The shop tries them within seconds, wherever it runs, or when it is opened"
     console.print(f"Asked for another try of {asked}. {when}; what fails again stays in the list.")
 
 
@@ -82,9 +84,20 @@ def _with(settings: Settings, work: Callable[[SqlProgress], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
-    except SQLAlchemyError as error:
-        complaints.print(f"{path if settings.mysql_url is None else 'MySQL'} does not answer: {error}")
+    except SchemaBehind as error:
+        complaints.print(str(error))
         raise typer.Exit(2) from None
+    except SQLAlchemyError as error:
+        # A driver's text may have the address in it.
+        told = f"{path} does not answer: {error}" if settings.mysql_url is None else "MySQL does not answer."
+        complaints.print(told)
+        raise typer.Exit(2) from None
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether a shop runs on the data folder."""
+    running = processes.noted(settings.data_dir)
+    return running is not None and processes.alive(running)
 
 
 def _told(flow: str, letter: DeadLetter) -> str:

@@ -9,7 +9,9 @@ from serve.cli import (
     describing,
     hosts,
     migrating,
+    rebuilding,
     replaying,
+    republishing,
     running,
     search,
     serving,
@@ -31,6 +33,8 @@ app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
 app.command("migrate-data")(migrating.migrate_data)
+app.command("rebuild")(rebuilding.rebuild_models)
+app.command()(republishing.republish)
 app.command()(simulating.simulate)
 app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")

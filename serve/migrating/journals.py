@@ -14,7 +14,7 @@ from actors.journal.base import Committed, Conflict, Outcome, ShardRow, Snapshot
 from actors.journal.mongo import MongoJournal
 from actors.journal.tables import records, shards, snapshots
 from actors.kinds import CART
-from actors.runtime.open_work import OpenWork
+from actors.runtime.open_work import unrelayed
 from actors.runtime.wire import Record
 from serve.databases import pages
 from serve.migrating.failing import CannotMigrate
@@ -41,7 +41,11 @@ def copy_into_mysql(
 ) -> None:
     """`relays`: the events go to Kafka, from the first one on, whatever a checkpoint says."""
     for page in pages(source, query):
-        rows = [_unrelayed(row) for row in page] if relays and table is shards else page
+        rows = (
+            [{**row, "checkpoint": unrelayed(row["checkpoint"])} for row in page]
+            if relays and table is shards
+            else page
+        )
         with target.begin() as writing:
             writing.execute(table.insert(), rows)
         tell(len(rows))
@@ -90,8 +94,4 @@ def _stands(record: Record, outcome: Outcome) -> bool:
 
 
 def _unrelayed(row: dict[str, Any]) -> dict[str, Any]:
-    if not row["checkpoint"]:
-        return row
-    work = OpenWork(row["checkpoint"])
-    work.relayed_to(0)
-    return {**row, "checkpoint": work.checkpoint()}
+    return {**row, "checkpoint": unrelayed(row["checkpoint"])}

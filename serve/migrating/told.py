@@ -41,17 +41,22 @@ def remember(source: Source, target: sa.Engine, now: int) -> int:
     """Adds the rows that are lacking; how many. `now`: UTC in milliseconds."""
     added = 0
     for told in _all_told(source):
-        with target.begin() as writing:
-            added += _add_missing(writing, told, now)
+        added += _added(told, target, now)
     return added
 
 
+def remember_orders(journal: sa.Connection, before: int, target: sa.Engine, now: int) -> int:
+    """As `remember`, for flows that begin anew on the same servers: what happened to orders before a time was told."""
+    return sum(_added(told, target, now) for told in _told_of_orders(journal, lambda happened: happened.at < before))
+
+
+def _added(told: list["_Told"], target: sa.Engine, now: int) -> int:
+    with target.begin() as writing:
+        return _add_missing(writing, told, now)
+
+
 def _all_told(source: Source) -> Iterator[list[_Told]]:
-    done = _Done(source.flows, send_mails.NAME)
-    types = Types({"order": send_mails.Event.__args__})
-    for page in pages(source.journal, sa.select(records).where(records.c.kind == "order").order_by("position")):
-        events = (one for row in page for one in events_of(*_record(row)))
-        yield list(_of(events, done, types, of_order))
+    yield from _told_of_orders(source.journal, _Done(source.flows, send_mails.NAME))
     if "users" not in source.copied:
         return
     done = _Done(source.flows, notify_users.NAME)
@@ -64,13 +69,20 @@ def _all_told(source: Source) -> Iterator[list[_Told]]:
         yield list(_of(happened, done, types, of_user))
 
 
+def _told_of_orders(journal: sa.Connection, done: Callable[[Happened], bool]) -> Iterator[list[_Told]]:
+    types = Types({"order": send_mails.Event.__args__})
+    for page in pages(journal, sa.select(records).where(records.c.kind == "order").order_by("position")):
+        events = (one for row in page for one in events_of(*_record(row)))
+        yield list(_of(events, done, types, of_order))
+
+
 def _record(row: dict[str, Any]) -> tuple[Record, int]:
     position = row.pop("position")
     return Record(**row), position
 
 
 def _of(
-    events: Iterable[Happened], done: "_Done", types: Types, kinds: Callable[[Any], Iterable[Kind]]
+    events: Iterable[Happened], done: Callable[[Happened], bool], types: Types, kinds: Callable[[Any], Iterable[Kind]]
 ) -> Iterator[_Told]:
     for happened in events:
         event = types.decode(happened)

@@ -1,7 +1,7 @@
 """What happened to an account, for its owner to look at: a read model of the users' and the orders' events."""
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -74,6 +74,9 @@ def _note(connection: sa.Connection, note: Note) -> None:
     # Whoever erases the account waits, and then finds the note.
     if connection.execute(there.with_for_update(read=True)).first() is None:
         return
+    insert_missing(connection, activity, [row_of(note)])
+
+
+def row_of(note: Note) -> dict[str, Any]:
     about = msgspec.json.encode(note.about).decode()
-    values = {"id": note.id, "user_id": note.user_id, "at": note.at, "what": note.what, "about": about}
-    insert_missing(connection, activity, [values])
+    return {"id": note.id, "user_id": note.user_id, "at": note.at, "what": note.what, "about": about}

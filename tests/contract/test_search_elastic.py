@@ -14,6 +14,8 @@ from pipelines.index_products import Change, ProductIndexer, index_stock
 from pipelines.projection import Versioned
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import Asked, Range, Wanted
+from serve.catalog.search.contents import in_elasticsearch
+from serve.catalog.search.documents import Kept
 from serve.catalog.search.elastic import ElasticSearch
 from serve.catalog.search.elastic_client import client_of
 from serve.catalog.search.elastic_indexes import ElasticIndex, ElasticIndexes, Names, ask_for_rebuild, setup
@@ -72,6 +74,20 @@ async def test_the_newest_of_each_counts_in_whatever_order_they_come(world: Worl
                 await ElasticStock(world.client, world.names).note_stock({id.upper(): left})
     found = await world.search.search(Asked(text="kettle", available=True))
     assert found.total == 24
+
+
+async def test_what_an_index_says_can_be_read_whole(world: World) -> None:
+    """For who compares it: what is found, with what is in stock of the variants for sale."""
+    assert await in_elasticsearch(world.client, world.names) == {}
+    index = await world.index()
+    pot = product("b", "Pot", variants=(variant("B1"), variant("B2"), variant("B3", gone=True)))
+    await index.write([Change("a", product("a", "Kettle"), version=1), Change("b", pot, version=1)], 1)
+    await index.write([Change("c", product("c", "Cup"), version=1), Change("c", None, version=2)], 2)
+    await world.stock.note_stock({sku: Versioned(1, units) for sku, units in {"A": 0, "B2": 2, "B3": 1}.items()})
+    assert await in_elasticsearch(world.client, world.names) == {
+        "a": Kept(product("a", "Kettle"), ()),
+        "b": Kept(pot, ("B2",)),
+    }
 
 
 async def test_a_removed_product_stays_removed(world: World) -> None:

@@ -96,10 +96,16 @@ class History:
         return (await self.entities.ask(kind, entity, command, **more)).reply
 
     async def buy(
-        self, order_id: str, method: str, reference: str, *lines: tuple[str, int], agreed: int | None = None
+        self,
+        order_id: str,
+        method: str,
+        reference: str,
+        *lines: tuple[str, int],
+        agreed: int | None = None,
+        owner: str | None = None,
     ) -> None:
-        """A guest's cart of its own, checked out; returns once the order has settled."""
-        cart_id, owner = f"g-{order_id}", f"guest:g-{order_id}"
+        """A cart of its own, a guest's if nobody is named, checked out; returns once the order has settled."""
+        cart_id, owner = f"g-{order_id}", owner or f"guest:g-{order_id}"
         for sku, quantity in lines:
             await self.ask("cart", cart_id, cart.AddLine(sku, quantity, PRICES[sku], agreed))
         contact = Contact("ada@example.com", ADDRESS)

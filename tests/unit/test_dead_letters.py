@@ -62,7 +62,7 @@ async def test_they_are_listed_with_when_why_and_how_often(tmp_path: Path) -> No
 async def test_a_running_flow_tries_them_again(world: World, tmp_path: Path) -> None:
     async with world.running(world.flow(tries=1)):
         world.broken.clear()
-        asked = await call(tmp_path, "retry", "test")
+        asked = await call(tmp_path, "replay", "test")
         assert (asked.exit_code, asked.stdout.partition(".")[0]) == (0, "Asked for another try of 3")
         await until_left(world)
     assert sorted(world.seen) == [("a", 1), ("a", 2), ("b", 1)]
@@ -72,7 +72,7 @@ async def test_a_running_flow_tries_them_again(world: World, tmp_path: Path) -> 
 
 async def test_one_event_takes_those_of_its_entity_with_it(world: World, tmp_path: Path) -> None:
     world.broken.clear()
-    asked = await call(tmp_path, "retry", "test", "clock/a/2/0")
+    asked = await call(tmp_path, "replay", "test", "clock/a/2/0")
     assert (asked.exit_code, asked.stdout) == (
         0,
         "Asked for another try of 2. No shop runs: they are tried when it is opened; what fails again stays in the "
@@ -85,8 +85,8 @@ async def test_one_event_takes_those_of_its_entity_with_it(world: World, tmp_pat
 
 async def test_what_is_not_there_is_said(world: World, tmp_path: Path) -> None:
     for words, line in (
-        (("retry", "settle_orders"), "The flow settle_orders has no dead letters.\n"),
-        (("retry", "test", "clock/c/1/0"), "The flow test has no dead letter clock/c/1/0.\n"),
+        (("replay", "settle_orders"), "The flow settle_orders has no dead letters.\n"),
+        (("replay", "test", "clock/c/1/0"), "The flow test has no dead letter clock/c/1/0.\n"),
     ):
         told = await call(tmp_path, *words)
         assert (told.exit_code, told.stderr) == (1, line)

@@ -8,7 +8,6 @@ import pytest
 from pipelines.log import kafka, publishing, topics
 from pipelines.log.cloud_events import KafkaAccess, KafkaCluster
 from serve.event_logs import cluster_of
-from serve.migrating import target
 from serve.settings import SettingsError, load
 from tests.unit.test_cloud_events import HAPPENED
 
@@ -32,7 +31,6 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         (kafka, "AIOKafkaConsumer"),
         (publishing, "AIOKafkaProducer"),
         (topics, "AIOKafkaAdminClient"),
-        (target, "AIOKafkaAdminClient"),
     ):
         monkeypatch.setattr(module, name, client)
     return made
@@ -46,7 +44,7 @@ async def test_every_client_is_told(given: list[dict[str, Any]]) -> None:
     with pytest.raises(_Refused):
         await topics.make_topics(CLUSTER, 1, 1, lambda _: None)
     with pytest.raises(_Refused):
-        await target._partitions(CLUSTER)
+        await topics.partitions_of(CLUSTER, ["cart"])
     assert len(given) == 4
     for options in given:
         assert options["security_protocol"] == "SASL_SSL"

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from actors import order
 from actors.journal.base import ShardRow
 from actors.journal.sql import SqlJournal
-from actors.runtime.open_work import OpenWork
+from actors.runtime.open_work import OpenWork, unrelayed
 from pipelines import notify_users
 from pipelines.log.base import Happened
 from pipelines.progress import DeadLetter, SqlProgress
 from serve import processes
 from serve.cli.main import app
-from serve.migrating import journals, told
+from serve.migrating import told
 from serve.migrating.failing import CannotMigrate
 from serve.migrating.moving import move
 from serve.migrating.source import held
@@ -115,10 +115,9 @@ def test_a_checkpoint_says_that_nothing_was_relayed() -> None:
     work = OpenWork()
     work.seq = 7
     work.relayed_to(7)
-    row = {"kind": "order", "shard": 0, "checkpoint": work.checkpoint()}
-    after = OpenWork(journals._unrelayed(row)["checkpoint"])
+    after = OpenWork(unrelayed(work.checkpoint()))
     assert (after.seq, after.relayed) == (7, 0)
-    assert journals._unrelayed({"checkpoint": b""}) == {"checkpoint": b""}
+    assert unrelayed(b"") == b""
 
 
 def test_what_orders_told_is_found_without_the_order() -> None:

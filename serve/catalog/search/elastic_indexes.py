@@ -78,6 +78,11 @@ async def ask_for_rebuild(client: AsyncElasticsearch, names: Names) -> None:
     await client.index(index=names.state, id=names.wanted, document={})
 
 
+async def is_rebuild_wanted(client: AsyncElasticsearch, names: Names) -> bool:
+    """Whether somebody asked, and no new one answers yet."""
+    return bool(await client.exists(index=names.state, id=names.wanted))
+
+
 class ElasticIndex:
     """Implements `ProductIndex`. What it is given late changes nothing, so several may write to one index."""
 
@@ -215,7 +220,7 @@ class ElasticIndexes:
 
     async def rebuild_wanted(self) -> bool:
         """See `ProductIndexes`."""
-        return bool(await self._client.exists(index=self._names.state, id=self._names.wanted))
+        return await is_rebuild_wanted(self._client, self._names)
 
     async def close(self) -> None:
         """The client is its owner's to close."""

@@ -74,6 +74,11 @@ def ask_for_rebuild(folder: Path) -> None:
     (folder / WANTED).touch()
 
 
+def is_rebuild_wanted(folder: Path) -> bool:
+    """Whether somebody asked, and no new one answers yet."""
+    return (folder / WANTED).exists()
+
+
 class Generation:
     """Implements `ProductIndex`. It works in a thread of its own."""
 
@@ -231,7 +236,7 @@ class Generations:
 
     async def rebuild_wanted(self) -> bool:
         """See `ProductIndexes`."""
-        return await self._run((self._folder / WANTED).exists)
+        return await self._run(partial(is_rebuild_wanted, self._folder))
 
     async def _run(self, work: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, partial(without_panic, work))
