@@ -38,7 +38,9 @@ def test_seeds_keep_every_promise(chunks: Chunks, first: int) -> None:
     assert all(report.orders and report.answers for report in reports)
 
 
-def test_a_seed_is_reproducible(chunks: Chunks) -> None:
-    again = run_seed(13)
-    assert again.digest == chunks[0].result(timeout=280)[13].digest
-    assert again.digest != run_seed(14).digest
+@pytest.mark.parametrize(("seed", "servers"), [(13, False), (14, True)])
+def test_a_seed_is_reproducible(chunks: Chunks, seed: int, servers: bool) -> None:
+    again = run_seed(seed)
+    assert again.plan.servers == servers
+    assert again.digest == chunks[0].result(timeout=280)[seed].digest
+    assert again.digest != chunks[0].result(timeout=280)[seed + 1].digest
