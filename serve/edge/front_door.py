@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from serve.gateway.limiting import ADMIN
 from serve.gateway.rate_limits import Limit
-from serve.services import PATHS, service_of
+from serve.paths import PATHS, service_of
 from serve.settings import Settings
 
 Access = Literal["open", "checked", "token", "staff"]
