@@ -57,6 +57,48 @@ def envoy(
     console.print(f"{file} and {guests}: envoy -c {file}")
 
 
+@app.command()
+def kong(file: File, nodes: Nodes, own: Own = None, data: Data = None) -> None:
+    """Write Kong's declarative configuration. Write it anew each day: the shop's next key is known a day ahead."""
+    import yaml
+
+    from serve.edge.kong import configuration
+    from serve.edge.written import write
+
+    settings = read_settings(data=data)
+    made = configuration(_door(settings, nodes, own), asyncio.run(_ring(settings)))
+    write(file, yaml.safe_dump(made, sort_keys=False, width=120))
+    console.print(
+        f"{file} has the secret of guests' tokens in it: kong config db_import {file}, or declarative_config."
+    )
+
+
+@app.command()
+def haproxy(
+    file: File,
+    nodes: Nodes,
+    own: Own = None,
+    listen: Listen = "0.0.0.0:8443",
+    certificate: Annotated[
+        Path | None, typer.Option(help="A file with certificate and key, PEM; without it there is no TLS.")
+    ] = None,
+    socket: Annotated[Path | None, typer.Option(help="Where HAProxy takes orders, as to drain a node.")] = None,
+    data: Data = None,
+) -> None:
+    """Write HAProxy's configuration: a balancer over the nodes that are ready."""
+    from serve.edge.front_door import EdgeError
+    from serve.edge.haproxy import Choices, configuration
+    from serve.edge.written import write
+
+    door = _door(read_settings(data=data), nodes, own)
+    try:
+        text = configuration(door, Choices(_node(listen), certificate, socket))
+    except EdgeError as error:
+        raise typer.BadParameter(str(error)) from None
+    write(file, text)
+    console.print(f"{file}: haproxy -W -f {file}")
+
+
 def _door(settings: "Settings", nodes: list[str], own: list[str] | None) -> "FrontDoor":
     from serve.describing import description
     from serve.edge.front_door import EdgeError, front_door

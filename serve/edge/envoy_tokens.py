@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from serve.edge.front_door import STAFF, Access, FrontDoor, Operation
-from serve.gateway.tokens import ISSUER
+from serve.gateway.tokens import GUEST_KID, ISSUER
 
 Json = dict[str, Any]
 _USERS: Json = {"provider_name": "users"}
@@ -22,7 +22,7 @@ _ASKS: dict[Access, Json | None] = {
 def guests_keys(secret: bytes) -> Json:
     """The key set that guests' tokens are checked with. Who has it can make guests' tokens."""
     k = base64.urlsafe_b64encode(secret).rstrip(b"=").decode("ascii")
-    return {"keys": [{"kty": "oct", "alg": "HS256", "k": k}]}
+    return {"keys": [{"kty": "oct", "alg": "HS256", "kid": GUEST_KID, "k": k}]}
 
 
 def tokens_filter(door: FrontDoor, keys: Mapping[str, Any], seconds: int, guests_jwks: Path) -> Json:

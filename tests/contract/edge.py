@@ -54,7 +54,13 @@ class Echo:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 answer = jwks if self.path == JWKS_PATH else {"node": echo.name}
                 if self.path not in (JWKS_PATH, READY_PATH):
-                    echo.asked.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+                    echo.asked.append(
+                        (
+                            self.command,
+                            self.path,
+                            {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers},
+                        )
+                    )
                 body = json.dumps(answer).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -140,6 +146,11 @@ class SmallNode:
             return httpx.get(f"http://{self.node}{READY_PATH}", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+def noted(*files: Path) -> list[str]:
+    """Which writes were carried out, once for each time."""
+    return [line for file in files for line in file.read_text().split()]
 
 
 @contextmanager

@@ -1,29 +1,23 @@
 """A real Envoy with the bootstrap that `troupe gateway envoy` writes, in front of nodes that tell what reaches them."""
 
 import asyncio
-import json
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
-from deploy.servers.envoy import EnvoyServer
-from serve.edge.envoy import Choices, bootstrap
-from serve.edge.envoy_tokens import guests_keys
-from serve.edge.front_door import EVERYWHERE, JWKS_PATH, FrontDoor, Node, Operation
-from serve.edge.written import write
+from serve.edge.front_door import EVERYWHERE, JWKS_PATH, FrontDoor, Operation
 from serve.gateway.keys import GivenKeys, KeyRing, Keys, new_pem
 from serve.gateway.tokens import Tokens
 from serve.paths import PATHS
-from tests.contract.edge import HOST, Echo, Load, bad_tokens, door_to, raw, two_nodes
-from tests.running import free_port
-from tests.servers import address
+from tests.contract.edge import Echo, Load, bad_tokens, door_to, noted, raw, two_nodes
+from tests.contract.edge_envoy import envoy
 
 pytestmark = pytest.mark.servers
 
@@ -50,30 +44,6 @@ def bearers() -> Bearers:
         return asyncio.run(made())
     finally:
         engine.dispose()
-
-
-class Running(NamedTuple):
-    url: str
-    server: EnvoyServer
-
-    def stat(self, name: str) -> int:
-        """A counter of Envoy's own."""
-        text = httpx.get(f"http://{self.server.address}/stats", params={"filter": f"{name}$"}, timeout=5).text
-        return sum(int(one) for one in re.findall(r": (\d+)$", text, flags=re.MULTILINE))
-
-
-@contextmanager
-def envoy(folder: Path, door: FrontDoor, guest_secret: bytes, **choices: Any) -> Iterator[Running]:
-    folder.mkdir(exist_ok=True)
-    guests, listen, admin = folder / "guests.jwks.json", Node(HOST, free_port()), free_port()
-    write(guests, json.dumps(guests_keys(guest_secret)))
-    made = bootstrap(door, Choices(listen, admin=admin, **choices), guests)
-    server = EnvoyServer(address("ENVOY"), folder, admin, json.dumps(made))
-    server.start(60)
-    try:
-        yield Running(f"http://{listen}", server)
-    finally:
-        server.kill()
 
 
 class World(NamedTuple):
@@ -204,10 +174,6 @@ def test_an_address_that_calls_too_often_waits_and_others_do_not(bearers: Bearer
 
 
 READ, WRITE = "/api/catalog/products", "/api/payments/webhooks/test"
-
-
-def noted(*files: Path) -> list[str]:
-    return [line for file in files for line in file.read_text().split()]
 
 
 def test_a_node_that_is_killed_fails_no_read_and_no_write_runs_twice(bearers: Bearers, tmp_path: Path) -> None:
