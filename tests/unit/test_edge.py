@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from serve.cli import gateway
 from serve.cli.main import app
+from serve.edge.aws import Balancer
 from serve.edge.front_door import EdgeError, Node, front_door, node
 from serve.edge.haproxy import Choices, configuration
 from serve.edge.written import write
@@ -60,7 +61,7 @@ def test_nodes_are_read_and_told_as_they_were(text: str, expected: Node) -> None
     "text", ["", "shop", "shop:0", "shop:65536", "http://shop:80", "shop:80/x", "a b:80", "fd00::1:80"]
 )
 def test_what_is_no_node_is_refused(text: str) -> None:
-    with pytest.raises(EdgeError, match="is no node such as 10.0.0.1:8000"):
+    with pytest.raises(EdgeError, match="is no node such as"):
         node(text)
 
 
@@ -152,3 +153,9 @@ def test_what_cannot_be_is_told(tmp_path: Path, run: Any, given: list[str], says
     assert done.exit_code == 2
     assert says in " ".join(done.output.replace("│", " ").split())
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("name", ["", "-shop", "shop-", "a b", "x" * 33, "internal-shop"])
+def test_what_is_no_balancers_name_is_refused(name: str) -> None:
+    with pytest.raises(EdgeError, match="is no name for a balancer"):
+        Balancer(None, name, print)
