@@ -82,6 +82,10 @@ class Echo:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """May be called again."""
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()

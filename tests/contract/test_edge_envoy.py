@@ -18,6 +18,7 @@ from serve.gateway.tokens import Tokens
 from serve.paths import PATHS
 from tests.contract.edge import Echo, Load, bad_tokens, door_to, noted, raw, two_nodes
 from tests.contract.edge_envoy import envoy
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -171,6 +172,16 @@ def test_an_address_that_calls_too_often_waits_and_others_do_not(bearers: Bearer
             assert statuses(3, "GET", "/api/catalog/products", 1) == [200]
             assert statuses(2, "POST", "/api/cart/items", 5) == [200] * 4 + [429]
             assert statuses(2, "GET", STAFF, 5) == [401] * 4 + [429]
+
+
+def test_keys_are_kept_while_the_shop_does_not_publish_them(bearers: Bearers, tmp_path: Path) -> None:
+    with Echo("all") as node, Echo("users", bearers.ring.jwks) as users:
+        door = door_to([node.node], {"users": [users.node]}, rate_limits=False)
+        with envoy(tmp_path / "envoy", door, bearers.ring.guest_secret, jwks_seconds=1) as running:
+            users.close()
+            eventually(lambda: running.stat("jwks_fetch_failed") > 1, 30.0)
+            headers = {"Authorization": f"Bearer {bearers.user}"}
+            assert httpx.get(f"{running.url}/api/orders", headers=headers, timeout=10).status_code == 200
 
 
 READ, WRITE = "/api/catalog/products", "/api/payments/webhooks/test"
