@@ -39,12 +39,13 @@ def door_to(nodes: list[Node], own: dict[str, list[Node]] | None = None, **given
 
 
 class Echo:
-    """A node that is always well, publishes `jwks`, and remembers what else it was asked."""
+    """A node that publishes `jwks`, unless `is_ill`, and remembers what else it was asked."""
 
     def __init__(self, name: str, jwks: Any = None) -> None:
         self.name = name
         self.node = Node(HOST, free_port())
         self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.is_ill = False
         echo = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,7 +63,7 @@ class Echo:
                         )
                     )
                 body = json.dumps(answer).encode()
-                self.send_response(200)
+                self.send_response(503 if echo.is_ill and self.path == JWKS_PATH else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 if self.command != "HEAD":
@@ -82,10 +83,6 @@ class Echo:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """May be called again."""
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()

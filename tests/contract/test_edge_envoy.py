@@ -178,7 +178,7 @@ def test_keys_are_kept_while_the_shop_does_not_publish_them(bearers: Bearers, tm
     with Echo("all") as node, Echo("users", bearers.ring.jwks) as users:
         door = door_to([node.node], {"users": [users.node]}, rate_limits=False)
         with envoy(tmp_path / "envoy", door, bearers.ring.guest_secret, jwks_seconds=1) as running:
-            users.close()
+            users.is_ill = True
             eventually(lambda: running.stat("jwks_fetch_failed") > 1, 30.0)
             headers = {"Authorization": f"Bearer {bearers.user}"}
             assert httpx.get(f"{running.url}/api/orders", headers=headers, timeout=10).status_code == 200
