@@ -1,10 +1,11 @@
 """The configuration of an HAProxy over the shop's nodes: a balancer that knows which of them are ready, and no more."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from serve.edge.front_door import EVERYWHERE, READY_PATH, FrontDoor, Node, Service
+from serve.edge.front_door import EVERYWHERE, READY_PATH, EdgeError, FrontDoor, Node, Service
 
 SHOP = "shop"
 SILENT_SECONDS = 75
@@ -23,8 +24,8 @@ class Choices(NamedTuple):
 def configuration(door: FrontDoor, choices: Choices) -> str:
     """The whole file. Raises EdgeError for a path that HAProxy would not read as one word."""
     for path in (choices.certificate, choices.socket):
-        if (path is not None and not str(path).isascii()) or len(str(path or "").split()) > 1:
-            raise ValueError(f"{path} has letters in it that HAProxy's configuration has not")
+        if path is not None and re.search(r"[^\w./-]", str(path), re.ASCII):
+            raise EdgeError(f"{path}: HAProxy's configuration takes letters, digits and . _ / - only.")
     usual = door.service(EVERYWHERE).nodes
     own = [service for service in door.services if service.nodes != usual]
     sections = [
