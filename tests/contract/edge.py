@@ -46,12 +46,16 @@ class Echo:
         self.node = Node(HOST, free_port())
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.is_ill = False
+        self.heard = threading.Semaphore(0)
         echo = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def _all(self) -> None:
+                if self.headers["Accept"] == "text/event-stream":
+                    self._stream()
+                    return
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 answer = jwks if self.path == JWKS_PATH else {"node": echo.name}
                 if self.path not in (JWKS_PATH, READY_PATH):
@@ -68,6 +72,18 @@ class Echo:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
+
+            def _stream(self) -> None:
+                """Each piece once the one before was heard of."""
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for number in range(3):
+                    self.wfile.write(b"data: %d\n\n" % number)
+                    if not echo.heard.acquire(timeout=20):
+                        return
+                self.close_connection = True
 
             do_GET = do_HEAD = do_OPTIONS = do_POST = do_PUT = do_PATCH = do_DELETE = _all
 
@@ -86,6 +102,19 @@ class Echo:
         self._server.shutdown()
         self._thread.join(10)
         self._server.server_close()
+
+
+def streamed(url: str, echo: Echo) -> list[str]:
+    """What a stream through a front door said; nothing more comes before each piece was heard."""
+    found = []
+    with httpx.stream(
+        "GET", f"{url}/api/orders/x1/events", headers={"Accept": "text/event-stream"}, timeout=10
+    ) as answer:
+        for line in answer.iter_lines():
+            if line:
+                found.append(line)
+                echo.heard.release()
+    return found
 
 
 def signed(header: dict[str, Any], claims: dict[str, Any], key: bytes) -> str:

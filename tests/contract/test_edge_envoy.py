@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,8 @@ from serve.edge.front_door import EVERYWHERE, JWKS_PATH, FrontDoor, Operation
 from serve.gateway.keys import GivenKeys, KeyRing, Keys, new_pem
 from serve.gateway.tokens import Tokens
 from serve.paths import PATHS
-from tests.contract.edge import Echo, Load, bad_tokens, door_to, noted, raw, two_nodes
+from tests.contract.certificates import self_signed
+from tests.contract.edge import Echo, Load, bad_tokens, door_to, noted, raw, streamed, two_nodes
 from tests.contract.edge_envoy import envoy
 from tests.waiting import eventually
 
@@ -182,6 +184,23 @@ def test_keys_are_kept_while_the_shop_does_not_publish_them(bearers: Bearers, tm
             eventually(lambda: running.stat("jwks_fetch_failed") > 1, 30.0)
             headers = {"Authorization": f"Bearer {bearers.user}"}
             assert httpx.get(f"{running.url}/api/orders", headers=headers, timeout=10).status_code == 200
+
+
+def test_streams_come_as_they_are_sent(world: World) -> None:
+    assert streamed(str(world.web.base_url), world.nodes["orders"]) == ["data: 0", "data: 1", "data: 2"]
+
+
+def test_it_speaks_tls(bearers: Bearers, tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=str(pair.certificate))
+    with Echo("all", bearers.ring.jwks) as node:
+        choices = {"certificate": pair.certificate, "key": pair.key}
+        with envoy(tmp_path / "envoy", door_to([node.node]), bearers.ring.guest_secret, **choices) as running:
+            answer = httpx.get(running.url.replace("http:", "https:") + READ, verify=trust, timeout=10)
+            assert answer.json() == {"node": "all"}
+            with pytest.raises(httpx.HTTPError):
+                httpx.get(running.url + READ, timeout=10)
+    assert node.asked[-1][2]["x-forwarded-proto"] == "https"
 
 
 READ, WRITE = "/api/catalog/products", "/api/payments/webhooks/test"

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from deploy.servers.haproxy import HAProxyServer
 from serve.edge.front_door import FrontDoor, Node
 from serve.edge.haproxy import Choices, configuration
-from tests.contract.edge import HOST, Echo, Load, SmallNode, door_to, noted, raw, two_nodes
+from tests.contract.certificates import self_signed
+from tests.contract.edge import HOST, Echo, Load, SmallNode, door_to, noted, raw, streamed, two_nodes
 from tests.running import free_port
 from tests.servers import address
 
@@ -22,10 +24,10 @@ READ, WRITE = "/api/catalog/products", "/api/payments/webhooks/test"
 
 
 @contextmanager
-def haproxy(folder: Path, door: FrontDoor) -> Iterator[str]:
+def haproxy(folder: Path, door: FrontDoor, certificate: Path | None = None) -> Iterator[str]:
     folder.mkdir()
     port = free_port()
-    made = configuration(door, Choices(Node(HOST, port), socket=folder / "sock"))
+    made = configuration(door, Choices(Node(HOST, port), certificate, folder / "sock"))
     server = HAProxyServer(address("HAPROXY"), folder, port, made)
     server.start(60)
     try:
@@ -116,3 +118,14 @@ def test_services_with_nodes_of_their_own_and_what_is_not_for_the_world(tmp_path
     assert hidden == dict.fromkeys(hidden, 404)
     # The client's own line stays before HAProxy's; the shop reads from the right.
     assert forwarded == ["203.0.113.7, 127.0.0.1"] * 3
+
+
+def test_streams_come_as_they_are_sent_and_it_speaks_tls(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path)
+    with Echo("all") as node:
+        with haproxy(tmp_path / "plain", door_to([node.node])) as url:
+            assert streamed(url, node) == ["data: 0", "data: 1", "data: 2"]
+        with haproxy(tmp_path / "tls", door_to([node.node]), pair.both) as url:
+            trust = ssl.create_default_context(cafile=str(pair.certificate))
+            answer = httpx.get(url.replace("http:", "https:") + READ, verify=trust, timeout=10)
+    assert answer.json() == {"node": "all"}
