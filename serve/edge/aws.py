@@ -112,8 +112,7 @@ class Balancer:
     def _targets(self, group: str, plan: Plan) -> None:
         """Who is not named any more is drained: it answers what it has."""
         health = self._client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        leaving = ("draining", "unused")
-        there = {one["Target"]["Id"] for one in health if one["TargetHealth"]["State"] not in leaving}
+        there = {one["Target"]["Id"] for one in health if one["TargetHealth"]["State"] != "draining"}
         new = [{"Id": one, "Port": plan.port} for one in plan.targets if one not in there]
         old = [{"Id": one, "Port": plan.port} for one in sorted(there.difference(plan.targets))]
         if new:
@@ -150,7 +149,6 @@ class Balancer:
         wanted = {
             "idle_timeout.timeout_seconds": str(SILENT_SECONDS),
             "routing.http.drop_invalid_header_fields.enabled": "true",
-            "routing.http.desync_mitigation_mode": "strictest",
             "routing.http.xff_header_processing.mode": "append",
         }
         attributes = [{"Key": name, "Value": value} for name, value in wanted.items()]

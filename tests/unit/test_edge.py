@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from serve.cli import gateway
 from serve.cli.main import app
 from serve.edge.aws import Balancer
+from serve.edge.envoy import Choices as EnvoyChoices
+from serve.edge.envoy import bootstrap
 from serve.edge.front_door import EdgeError, Node, front_door, node
 from serve.edge.haproxy import Choices, configuration
 from serve.edge.written import write
@@ -153,6 +155,17 @@ def test_what_cannot_be_is_told(tmp_path: Path, run: Any, given: list[str], says
     assert done.exit_code == 2
     assert says in " ".join(done.output.replace("│", " ").split())
     assert not (tmp_path / "x").exists()
+
+
+def test_envoy_sends_no_write_twice_and_cuts_no_stream_off() -> None:
+    made = bootstrap(door_to([node("10.0.0.1:8000")]), EnvoyChoices(node("0.0.0.0:443")), Path("/guests"))
+    (chain,) = made["static_resources"]["listeners"][0]["filter_chains"]
+    (host,) = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    never_sent = "connect-failure,refused-stream,reset-before-request"
+    for one in host["routes"]:
+        again = f"{never_sent},reset" if "headers" in one["match"] else never_sent
+        assert (one["route"]["retry_policy"]["retry_on"], one["route"]["timeout"]) == (again, "0s")
+    assert {len(one["match"]) for one in host["routes"]} == {1, 2}
 
 
 @pytest.mark.parametrize("name", ["", "-shop", "shop-", "a b", "x" * 33, "internal-shop"])
