@@ -41,11 +41,12 @@ from serve.notifications.notices import Notices
 from serve.opened import Opened
 from serve.orders.schemas import Seller
 from serve.orders.store import OrderStore
+from serve.paths import service_of
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.transactions import TransactionStore
 from serve.processes import is_closing
 from serve.redis_server import RedisServer
-from serve.services import BUILDERS, Served, service_of
+from serve.services import BUILDERS, Served
 from serve.settings import Settings
 from serve.users.accounts import Accounts
 from serve.users.ended_sessions import PolledEndedSessions

@@ -12,9 +12,12 @@ from typing import IO, Self
 
 from deploy.servers.cache import Cache
 from deploy.servers.elasticsearch import Elasticsearch
+from deploy.servers.envoy import Envoy
+from deploy.servers.haproxy import HAProxy
 from deploy.servers.kafka import Kafka
 from deploy.servers.mariadb import MariaDB
 from deploy.servers.mongo import Mongo
+from deploy.servers.moto import Moto
 from deploy.servers.mysql import MySQL
 from deploy.servers.redis import Redis
 from deploy.servers.server import Choices, Server, Service
@@ -22,7 +25,7 @@ from deploy.servers.telling import Broken, Missing, Stopped, Telling
 from deploy.servers.toxiproxy import Toxiproxy
 
 SERVICES: dict[str, type[Service]] = {
-    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy)
+    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy, Envoy, HAProxy, Moto)
 }
 # What the shop has settings for.
 SHOP = ("mysql", "mongo", "redis", "kafka", "elasticsearch")
@@ -151,7 +154,7 @@ class Servers:
         service = self._install(name)
         self._services[name] = service
         service.start(self.telling)
-        self.telling.done(name, f"ready at {', '.join(server.address for server in service.servers)}")
+        self.telling.done(name, f"ready at {', '.join(server.address for server in service.servers) or service.url()}")
 
     def _all(self, names: list[str], work: Callable[[str], object]) -> None:
         """Does something for each, side by side; the calling thread waits so that it still hears signals."""

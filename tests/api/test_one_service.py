@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from serve.services import BUILDERS, PATHS
+from serve.paths import PATHS
+from serve.services import BUILDERS
 from tests.api.serving_in_turn import InTurn
 from tests.api.shopping import PASSWORD, Buyer, Money, Staff, bearer, body, log_in, money, new_email, problem
 from tests.running import RunningShop

@@ -12,10 +12,11 @@ import pytest
 from serve import settings as settings_module
 from serve.composing import NOT_HERE, Shop, front_of
 from serve.gateway.health import Health, Port, health_of
+from serve.paths import PATHS, service_of
 from serve.payments.gateway.calls import Call, Reply
 from serve.payments.gateway.client import GatewayClient
 from serve.processes import note_closing
-from serve.services import BUILDERS, PATHS, service_of
+from serve.services import BUILDERS
 from serve.settings import SERVICES
 
 ADDRESS = {"name": "Ada", "line1": "1 High Street", "city": "London", "postal_code": "N1 9GU", "country": "GB"}
