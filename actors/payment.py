@@ -89,7 +89,8 @@ class RefundRow(msgspec.Struct, frozen=True):
 class PaymentState(msgspec.Struct, frozen=True):
     """`creating`: the intent's creation is under way. `look`: number of the last look, `looking`: it is under way.
 
-    `disputes`: their last status by id. `look_counts`: it began after the gateway's answer to the running attempt, so what it says is about that attempt.
+    `disputes`: their last status by id.
+    `look_counts`: it began after the gateway's answer to the running attempt, so what it says is about that attempt.
     """
 
     id: str

@@ -89,7 +89,12 @@ class PaymentEffects:
             )
         try:
             intent = await self._gateway.create_intent(
-                request.session, request.amount, request.currency, attempt=attempt, seconds=GATEWAY_SECONDS
+                request.session,
+                request.amount,
+                request.currency,
+                attempt=attempt,
+                at=request.at,
+                seconds=GATEWAY_SECONDS,
             )
         except GatewayRejected as rejected:
             return payment.IntentRefused(rejected.code, request.number)
@@ -106,6 +111,7 @@ class PaymentEffects:
                 method=request.method,
                 reference=request.reference or None,
                 return_url=self._returns_to(request.session),
+                at=request.at,
                 seconds=GATEWAY_SECONDS,
             )
         except GatewayRejected as rejected:
@@ -113,7 +119,7 @@ class PaymentEffects:
         return payment.AttemptAnswered(request.attempt, outcome(intent))
 
     async def _look_up(self, request: payment.LookUp) -> Message:
-        intent = await self._gateway.look_up(request.session, seconds=GATEWAY_SECONDS)
+        intent = await self._gateway.look_up(request.session, intent=request.intent, seconds=GATEWAY_SECONDS)
         if intent is None:
             # The session has its id, so it was there: whatever this answer is, it is not the truth about the money.
             raise GatewayRejected("no_such_intent", f"the gateway does not know session {request.session}")
@@ -122,7 +128,7 @@ class PaymentEffects:
     async def _refund(self, request: payment.RefundIntent) -> Message:
         try:
             refund = await self._gateway.refund(
-                request.intent, refund_id=request.key, amount=request.amount, seconds=GATEWAY_SECONDS
+                request.intent, refund_id=request.key, amount=request.amount, at=request.at, seconds=GATEWAY_SECONDS
             )
         except GatewayRejected as rejected:
             return payment.RefundAnswered(request.refund_id, request.number, False, rejected.code)
