@@ -9,6 +9,7 @@ from serve.cli import (
     describing,
     hosts,
     migrating,
+    reconciling,
     replaying,
     running,
     search,
@@ -30,6 +31,7 @@ app.command()(describing.openapi)
 app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
+app.command()(reconciling.reconcile)
 app.command("migrate-data")(migrating.migrate_data)
 app.command()(simulating.simulate)
 app.command()(touring.tour)

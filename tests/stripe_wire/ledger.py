@@ -113,7 +113,7 @@ class Ledger:
         return intent
 
     def _decline(self, intent: Object, means: Means, code: str, decline_code: str | None) -> None:
-        error = {"type": "card_error", "code": code, "message": "Your card was declined."}
+        error: Object = {"type": "card_error", "code": code, "message": "Your card was declined."}
         if decline_code is not None:
             error["decline_code"] = decline_code
         charge = self._charge(intent, means, "failed")
@@ -202,7 +202,7 @@ class Ledger:
         if intent["status"] != "succeeded":
             raise Refused(400, "invalid_request_error", "It has no successful charge to refund.")
         charge = self.charges[intent["latest_charge"]]
-        amount = int(params.get("amount", charge["amount"]))
+        amount = int(params["amount"] if "amount" in params else charge["amount"])
         if charge["refunded"]:
             raise Refused(400, "invalid_request_error", "Already refunded", code="charge_already_refunded")
         if amount > charge["amount"] - charge["amount_refunded"]:

@@ -55,7 +55,7 @@ class _Http(stripe.HTTPClient):
             answer = await self._client.request(method, url, headers=headers, content=post_data or None)
         except httpx.HTTPError as error:
             # Not chained: it has the request in it, and that the key.
-            raise stripe.APIConnectionError(type(error).__name__) from None
+            raise stripe.APIConnectionError(type(error).__name__) from None  # type: ignore[no-untyped-call]
         return answer.content, answer.status_code, answer.headers
 
     async def close_async(self) -> None:
@@ -171,14 +171,14 @@ def _may_pass(error: BaseException) -> bool:
         return True
     if not isinstance(error, stripe.APIError):
         return False
-    if str(error.headers.get("stripe-should-retry", "")).lower() == "false":
+    if str((error.headers or {}).get("stripe-should-retry", "")).lower() == "false":
         return False
     status = error.http_status or 0
     return status == 409 or status >= 500 or status < 400
 
 
 def _wish(error: stripe.StripeError) -> float | None:
-    text = str(error.headers.get("retry-after", ""))
+    text = str((error.headers or {}).get("retry-after", ""))
     try:
         wish = float(text)
     except ValueError:
