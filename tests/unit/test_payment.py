@@ -15,6 +15,7 @@ from actors.payment import (
     Close,
     ConfirmIntent,
     CreateIntent,
+    DisputeNoted,
     GatewayNotified,
     IntentCreated,
     IntentMade,
@@ -22,6 +23,7 @@ from actors.payment import (
     LookedUp,
     LookStarted,
     LookUp,
+    NoteDispute,
     Open,
     Outcome,
     PaymentActionRequired,
@@ -389,3 +391,16 @@ def test_commands_and_states_of_before_are_read() -> None:
     plain = msgspec.to_builtins(paid().state)
     del plain["brand"], plain["last4"]
     assert PAYMENT.state_of(msgspec.msgpack.encode(plain)) == paid().state
+
+
+def test_a_dispute_is_noted_once_in_each_state_and_changes_nothing_else() -> None:
+    session = paid()
+    before = view(session.state)
+    opened = NoteDispute("du_1", 500, "EUR", "fraudulent", "needs_response")
+    assert session.tell(opened).events == (DisputeNoted("du_1", 500, "EUR", "fraudulent", "needs_response"),)
+    assert session.tell(opened) == Decision()
+    lost = NoteDispute("du_1", 500, "EUR", "fraudulent", "lost")
+    decision = session.tell(lost)
+    assert decision.events == (DisputeNoted("du_1", 500, "EUR", "fraudulent", "lost"),)
+    assert (decision.effects, decision.sends) == ((), ())
+    assert view(session.state) == before

@@ -132,9 +132,8 @@ class Reconciliation:
         if theirs.refunded != ours.refunded:
             elsewhere = self._made_elsewhere(intents)
             more = f", of it not asked for by the shop: {elsewhere}" if elsewhere else ""
-            said.append(
-                f"Stripe has refunded {theirs.refunded} for session {session} ({names}), the shop {ours.refunded}{more}."
-            )
+            told = f"Stripe has refunded {theirs.refunded} for session {session} ({names}), the shop {ours.refunded}"
+            said.append(f"{told}{more}.")
         self._say(said, max(theirs.at, ours.at), session)
 
     def _say(self, said: Iterable[str], at: int, what: str) -> None:
