@@ -214,10 +214,59 @@ async def test_the_shopper_answers_on_stripes_page(desk: Desk, answer: str, stat
     assert (found.status, found.code) == (status, code)
 
 
-async def test_without_the_shoppers_means_nothing_is_asked_of_stripe(desk: Desk) -> None:
+async def test_without_the_shoppers_means_no_intent_is_confirmed(desk: Desk) -> None:
+    made = await desk.pay(DECLINED)
     with pytest.raises(GatewayRejected, match="payment_method_missing"):
-        await desk.pay("")
-    assert desk.requests() == []
+        await confirmed(desk, made.id, 2, "")
+    assert len(desk.requests()) == 1
+
+
+async def test_a_failure_that_stripe_keeps_is_looked_behind(desk: Desk) -> None:
+    desk.faults({"status": 500, "done": True, "kept": True})
+    assert (await desk.pay()).captured == 1999
+    desk.faults({"status": 500, "kept": True})
+    with pytest.raises(GatewayUnavailable):
+        await desk.pay(number=2)
+    assert len(desk.state["charges"]) == 1
+
+
+async def pay_on_page(asked: IntentState, means: str) -> httpx.Response:
+    assert asked.action_url is not None
+    async with httpx.AsyncClient() as browser:
+        assert (await browser.get(asked.action_url)).status_code == 200
+        return await browser.post(asked.action_url, data={"means": means})
+
+
+async def test_without_a_reference_the_shopper_pays_on_stripes_page(desk: Desk) -> None:
+    asked = await desk.pay("")
+    assert (asked.status, asked.action_type, asked.amount) == ("requires_action", "hosted_page", 1999)
+    assert await desk.pay("") == asked
+    assert (await pay_on_page(asked, DECLINED)).status_code == 402
+    assert await desk.gateway.look_up("s1", intent=asked.id) == asked, "the shopper may try another card there"
+    assert await confirmed(desk, asked.id, 2, "") == asked
+    with pytest.raises(GatewayRejected, match="hosted_page_only"):
+        await confirmed(desk, asked.id, 3, VISA)
+    back = await pay_on_page(asked, VISA)
+    assert (back.status_code, back.headers["location"]) == (303, "https://shop/back")
+    paid = await desk.gateway.look_up("s1", intent=asked.id)
+    assert paid is not None
+    assert (paid.id, paid.status, paid.captured) == (asked.id, "succeeded", 1999)
+    assert await desk.gateway.cancel(asked.id, seconds=SECONDS) == paid
+    assert (await desk.gateway.refund(asked.id, refund_id="r1", amount=500, seconds=SECONDS)).ok
+    after = await desk.gateway.look_up("s1", intent=asked.id)
+    assert after is not None
+    assert after.refunded == 500
+
+
+async def test_a_page_that_was_closed_takes_no_money(desk: Desk) -> None:
+    asked = await desk.pay("")
+    assert (await desk.gateway.cancel(asked.id, seconds=SECONDS)).status == "canceled"
+    assert (await desk.gateway.cancel(asked.id, seconds=SECONDS)).status == "canceled"
+    assert asked.action_url is not None
+    async with httpx.AsyncClient() as browser:
+        assert (await browser.post(asked.action_url, data={"means": VISA})).status_code == 404
+    with pytest.raises(GatewayRejected, match="hosted_page_expired"):
+        await confirmed(desk, asked.id, 2, "")
 
 
 async def test_a_charge_under_way_is_not_cancelled(desk: Desk) -> None:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.servers
 SOURCES = Path(calls_module.__file__).parent
 SECONDS = 30.0
 ATTEMPT = Attempt("s1/attempt/1", "card", "pm_card_visa", "https://shop.example.com/back")
+HOSTED = Attempt("s1/attempt/2", "card", None, ATTEMPT.return_url)
 ASKED = {
     "POST /v1/payment_intents",
     "POST /v1/payment_intents/*",
@@ -33,6 +34,9 @@ ASKED = {
     "GET /v1/payment_intents",
     "GET /v1/payment_intents/*",
     "GET /v1/payment_intents/search",
+    "POST /v1/checkout/sessions",
+    "GET /v1/checkout/sessions/*",
+    "POST /v1/checkout/sessions/*/expire",
     "POST /v1/refunds",
     "GET /v1/refunds",
     "GET /v1/charges",
@@ -63,7 +67,11 @@ async def test_every_request_is_as_stripe_describes_it(
     async def noting(
         http: calls_module._Http, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> Any:
-        path = re.sub(r"(/v1/\w+/)(?!search)\w+", r"\1*", url.partition("?")[0].removeprefix(address("STRIPE_MOCK")))
+        path = re.sub(
+            r"(/v1/(?:checkout/)?\w+/)(?!search|sessions)\w+",
+            r"\1*",
+            url.partition("?")[0].removeprefix(address("STRIPE_MOCK")),
+        )
         asked.add(f"{method.upper()} {path}")
         return await send(http, method, url, headers, post_data)
 
@@ -81,6 +89,9 @@ async def test_every_request_is_as_stripe_describes_it(
     await gateway.cancel(made.id, seconds=SECONDS)
     await gateway.refund(made.id, refund_id="s1/refund/r1/1", amount=100, seconds=SECONDS)
     await gateway.refund(made.id, refund_id="s1/refund/r1/1", amount=100, at=old, seconds=SECONDS)
+    page = await gateway.create_intent("s1", 1999, "EUR", attempt=HOSTED, seconds=SECONDS)
+    await gateway.look_up("s1", intent=page.id, seconds=SECONDS)
+    await gateway.cancel(page.id, seconds=SECONDS)
     await gateway.session_of(made.id)
     await gateway.dispute("dp_1")
     store = TransactionStore(f"sqlite:///{tmp_path / 'payments.db'}")
@@ -92,11 +103,12 @@ async def test_every_request_is_as_stripe_describes_it(
 def test_there_is_no_other_request() -> None:
     """What the sources call of Stripe's services is what was asked above."""
     sources = "".join(path.read_text() for path in SOURCES.glob("*.py"))
-    called = set(re.findall(r"_?(intents|payment_intents|refunds|charges|disputes)\.(\w+)_async", sources))
+    called = set(re.findall(r"_?(intents|payment_intents|pages|refunds|charges|disputes)\.(\w+)_async", sources))
     named = {(kind.removeprefix("payment_"), what) for kind, what in called}
     assert len(re.findall(r"_async\b(?=[,(])", sources)) >= len(called)
     assert named == {
         *(("intents", what) for what in ("create", "update", "confirm", "cancel", "list", "retrieve", "search")),
+        *(("pages", what) for what in ("create", "retrieve", "expire")),
         ("refunds", "create"),
         ("refunds", "list"),
         ("charges", "list"),

@@ -22,7 +22,8 @@ TRIES = 6
 class Fault:
     """What happens to the next `times` requests whose path contains `path`.
 
-    `status`: the answer instead; with `done` it is carried out before. `lost`: carried out, and the answer breaks off.
+    `status`: the answer instead; with `done` it is carried out before, with `kept` it is the key's answer for ever.
+    `lost`: carried out, and the answer breaks off.
     `seconds`: it takes that much longer.
     """
 
@@ -31,6 +32,7 @@ class Fault:
     status: int = 0
     retry_after: float | None = None
     done: bool = False
+    kept: bool = False
     lost: bool = False
     seconds: float = 0.0
 
@@ -65,6 +67,7 @@ class Account:
         self.ledger = Ledger(time.time, pages, self._tell)
         self.kept: dict[str, Kept] = {}
         self.faults: list[Fault] = []
+        self.failed: set[str] = set()
         self.requests: list[Request] = []
         self.events: list[Object] = []
         self.hook = Hook()
@@ -136,6 +139,7 @@ class Account:
             "charges": ledger.charges,
             "refunds": ledger.refunds,
             "disputes": ledger.disputes,
+            "pages": ledger.hosted,
         }
         return {name: list(found.values()) for name, found in kinds.items()} | {
             "events": self.events,

@@ -22,6 +22,8 @@ from tests.stripe_wire.routes import routed
 PAGE = """<!doctype html><html lang="en"><title>Confirm your payment</title><h1>Confirm your payment</h1>
 <p>{amount} {currency}</p><form method="post" action="{secret}/approve"><button>Approve</button></form>
 <form method="post" action="{secret}/decline"><button>Decline</button></form></html>"""
+HOSTED = """<!doctype html><html lang="en"><title>Pay</title><h1>Pay {amount} {currency}</h1>
+<form method="post"><input name="means" value="pm_card_visa"><button>Pay</button></form></html>"""
 STEP = 0.05
 
 
@@ -72,6 +74,7 @@ def application(url: str, hook: Hook | None = None) -> FastAPI:
         return await _answered(account, request)
 
     _pages(app, accounts)
+    _hosted(app, accounts)
     _strings(app, accounts)
     return app
 
@@ -82,18 +85,22 @@ async def _answered(account: Account, request: Request) -> Response:
     params = parsed(body if request.method == "POST" else request.url.query)
     fault = account.fault(path) or Fault()
     await asyncio.sleep(fault.seconds)
-    if fault.status and not fault.done:
-        status, answer = _failed(fault.status)
+    if (key and key in account.failed) or (fault.status and not fault.done):
+        status, answer = _failed(fault.status or 500)
     else:
         asked = sha256(f"{request.method} {path} {body}".encode()).hexdigest()
         status, answer = await _carried_out(account, request.method, path, params, key, asked)
         if fault.status:
             status, answer = _failed(fault.status)
+    if fault.kept:
+        account.failed.add(key)
     account.requests.append(Noted(request.method, path, key, status))
     fresh = key in account.kept and sum(one.key == key for one in account.requests) == 1
     if fault.lost or (fresh and status < 300 and _is_lost(params)):
         return StreamingResponse(_broken_off(answer), media_type="application/json")
     headers = {"Retry-After": f"{fault.retry_after:g}"} if fault.retry_after is not None else {}
+    if key and key in account.failed:
+        headers["Stripe-Should-Retry"] = "false"
     return _json(status, answer, headers)
 
 
@@ -170,6 +177,32 @@ def _pages(app: FastAPI, accounts: Accounts) -> None:
             return HTMLResponse("<p>This payment is no longer waiting for you.</p>", 404)
         account, intent = found
         return RedirectResponse(account.ledger.answer(intent, answer == "approve"), 303)
+
+
+def _hosted(app: FastAPI, accounts: Accounts) -> None:
+    def found(name: str) -> tuple[Account, dict[str, Any]] | None:
+        for account in accounts.all.values():
+            if (page := account.ledger.hosted.get(name)) is not None and page["status"] == "open":
+                return account, page
+        return None
+
+    @app.get("/checkout/{name}")
+    async def show(name: str) -> Response:
+        page = found(name)
+        if page is None:
+            return HTMLResponse("<p>This page is no longer there.</p>", 404)
+        return HTMLResponse(HOSTED.format(amount=page[1]["amount_total"], currency=escape(page[1]["currency"])))
+
+    @app.post("/checkout/{name}")
+    async def pay(name: str, request: Request) -> Response:
+        page = found(name)
+        means = parsed((await request.body()).decode()).get("means", "")
+        if page is None or means not in METHODS:
+            return HTMLResponse("<p>This page is no longer there.</p>", 404)
+        account, asked = page
+        if account.ledger.pay_on_page(asked, means):
+            return RedirectResponse(asked["success_url"], 303)
+        return HTMLResponse("<p>Your card was declined.</p>", 402)
 
 
 def _strings(app: FastAPI, accounts: Accounts) -> None:

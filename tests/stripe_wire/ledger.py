@@ -26,6 +26,7 @@ class Ledger:
         self.charges: dict[str, Object] = {}
         self.refunds: dict[str, Object] = {}
         self.disputes: dict[str, Object] = {}
+        self.hosted: dict[str, Object] = {}
         self._settles: dict[str, float] = {}
         self._secrets: dict[str, str] = {}
 
@@ -194,6 +195,56 @@ class Ledger:
         except Refused:
             pass  # there is nobody to be told but by the webhook
         return back
+
+    # hosted pages
+
+    def open_page(self, params: Params) -> Object:
+        [line] = params["line_items"].values()
+        price = line["price_data"]
+        page = self._new(
+            "cs_test",
+            "checkout.session",
+            amount_total=int(price["unit_amount"]) * int(line["quantity"]),
+            currency=price["currency"],
+            metadata=dict(params.get("metadata", {})),
+            mode=params["mode"],
+            payment_intent=None,
+            payment_status="unpaid",
+            status="open",
+            success_url=params["success_url"],
+        )
+        page["url"] = f"{self._pages}/checkout/{page['id']}"
+        page["intent_metadata"] = dict(params.get("payment_intent_data", {}).get("metadata", {}))
+        self.hosted[page["id"]] = page
+        return page
+
+    def hosted_page(self, name: str) -> Object:
+        if name not in self.hosted:
+            raise missing("checkout.session", name, "session")
+        return self.hosted[name]
+
+    def pay_on_page(self, page: Object, method: str) -> bool:
+        """Whether the shopper's means were taken; if not they may try others."""
+        if page["payment_intent"] is None:
+            made = {"amount": page["amount_total"], "currency": page["currency"], "metadata": page["intent_metadata"]}
+            page["payment_intent"] = self.create(made)["id"]
+        try:
+            self.confirm(page["payment_intent"], {"payment_method": method})
+        except Refused:
+            return False
+        page.update(status="complete", payment_status="paid", url=None)
+        self._tell("checkout.session.completed", page, 1, 0.0)
+        return True
+
+    def expire(self, name: str) -> Object:
+        page = self.hosted_page(name)
+        if page["status"] != "open":
+            raise Refused(
+                400, "invalid_request_error", "Only Checkout Sessions with a status of `open` can be expired."
+            )
+        page.update(status="expired", url=None)
+        self._tell("checkout.session.expired", page, 1, 0.0)
+        return page
 
     # refunds and disputes
 

@@ -27,6 +27,12 @@ def routed(ledger: Ledger, method: str, path: str, params: Params) -> Object:
             return _page(ledger, "search_result", path, _searched(ledger, params), params)
         case ("GET", "payment_intents", name):
             found = ledger.intent(name)
+        case ("POST", "checkout", "sessions"):
+            found = ledger.open_page(params)
+        case ("POST", "checkout", "sessions", name, "expire"):
+            found = ledger.expire(name)
+        case ("GET", "checkout", "sessions", name):
+            found = ledger.hosted_page(name)
         case ("POST", "refunds"):
             found = ledger.refund(params)
         case ("GET", kind) if kind in NAMES:
@@ -42,6 +48,8 @@ def routed(ledger: Ledger, method: str, path: str, params: Params) -> Object:
 
 def expanded(ledger: Ledger, found: Object, names: list[str]) -> Object:
     made = dict(found)
+    if "payment_intent.latest_charge" in names and made.get("payment_intent"):
+        made["payment_intent"] = expanded(ledger, ledger.intent(made["payment_intent"]), ["latest_charge"])
     if "latest_charge" in names and made.get("latest_charge"):
         made["latest_charge"] = ledger.charges[made["latest_charge"]]
     if "payment_method" in names and made.get("payment_method"):

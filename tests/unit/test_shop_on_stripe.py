@@ -124,6 +124,20 @@ def test_the_shopper_confirms_at_the_bank(world: World) -> None:
     buyer.order_when(order["id"], status="confirmed", payment_status="paid")
 
 
+def test_a_shopper_without_javascript_pays_on_stripes_page(world: World) -> None:
+    buyer, order = world.buy("")
+    assert order["next_action"]["type"] == "hosted_page"
+    paid = httpx.post(order["next_action"]["url"], data={"means": "pm_card_visa"})
+    assert paid.headers["location"] == f"{world.shop.url}/api/payments/{order['id']}/return"
+    buyer.order_when(order["id"], status="confirmed", payment_status="paid")
+    assert world.staff.refund(order["id"], amount=300).status_code == 202
+    assert world.transactions(order["id"], "refund") == [("refund", 300)]
+    other, order = world.buy("")
+    other.cancel(order["id"])
+    other.order_when(order["id"], status="cancelled")
+    assert httpx.post(order["next_action"]["url"], data={"means": "pm_card_visa"}).status_code == 404
+
+
 @pytest.mark.parametrize("means", ["pm_webhook_early", "pm_webhook_twice", "pm_webhook_never"])
 def test_it_does_not_matter_when_webhooks_come(world: World, means: str) -> None:
     buyer, order = world.buy(means)

@@ -32,6 +32,11 @@ LONGEST_WISH = 60.0
 REFUSALS = (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError)
 """Stripe understood the call, and will say the same if it is asked again."""
 
+
+class KeptFailure(GatewayUnavailable):
+    """Stripe has kept its failure for this key, and will say nothing else to it: only looking tells what was done."""
+
+
 log = logging.getLogger("troupe.payments")
 # What it logs of requests and errors may have more in it than is anybody's business.
 logging.getLogger("stripe").setLevel(logging.WARNING)
@@ -119,7 +124,8 @@ class StripeCalls:
             raise
         except stripe.StripeError as error:
             # Not chained, and without its text: it repeats what was sent and what was answered.
-            raise GatewayUnavailable(f"Stripe: {_named(error)}") from None
+            kind = KeptFailure if _is_kept(error) else GatewayUnavailable
+            raise kind(f"Stripe: {_named(error)}") from None
 
     async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._now() < self._not_before:
@@ -171,10 +177,15 @@ def _may_pass(error: BaseException) -> bool:
         return True
     if not isinstance(error, stripe.APIError):
         return False
-    if str((error.headers or {}).get("stripe-should-retry", "")).lower() == "false":
+    if _is_kept(error):
         return False
     status = error.http_status or 0
     return status == 409 or status >= 500 or status < 400
+
+
+def _is_kept(error: stripe.StripeError) -> bool:
+    told = str((error.headers or {}).get("stripe-should-retry", "")).lower()
+    return (error.http_status or 0) >= 500 and told == "false"
 
 
 def _wish(error: stripe.StripeError) -> float | None:

@@ -17,7 +17,8 @@ from serve.payments.gateway.base import (
     IntentState,
     RefundState,
 )
-from serve.payments.stripe.calls import StripeCalls, Within
+from serve.payments.stripe.calls import KeptFailure, StripeCalls, Within
+from serve.payments.stripe.hosted import HostedPages, is_hosted
 from serve.payments.stripe.intents import (
     ATTEMPT,
     REFUND,
@@ -44,6 +45,7 @@ class StripeGateway:
         self._calls = calls
         self._intents = calls.v1.payment_intents
         self._refunds = calls.v1.refunds
+        self._pages = HostedPages(calls)
         self._now = now
 
     @property
@@ -73,9 +75,13 @@ class StripeGateway:
         key = f"{session}/intent" if attempt is None else attempt.key
         params = _creation(session, amount, currency, attempt)
         try:
+            if attempt is not None and not attempt.reference:
+                return await self._pages.open(session, amount, currency, attempt, run)
             made = await run(lambda: self._intents.create_async(params, {"idempotency_key": key}))
         except stripe.IdempotencyError:
             return await self._made_otherwise(session, amount, currency, run)
+        except KeptFailure:
+            return _ended_by(key, await self._found(session, run))
         except stripe.StripeError as error:
             return await self._after(error, run)
         return state_of(plain(made))
@@ -94,6 +100,8 @@ class StripeGateway:
         run = self._calls.within(seconds)
         if self._expired(at):
             return await self._ended(intent, key, run)
+        if is_hosted(intent):
+            return await self._pages.again(intent, reference, run)
         means = _needed(reference)
         # A confirmation takes no metadata. So the intent is marked first, which also takes it back from an attempt that
         # waits for the shopper, and wipes the last one's error: what it then says is said of this attempt.
@@ -107,6 +115,8 @@ class StripeGateway:
         except stripe.IdempotencyError:
             # The attempt went out before, with the creation or from where our address was another.
             return await self._retrieved(intent, run)
+        except KeptFailure:
+            return _ended_by(key, await self._retrieved(intent, run))
         except stripe.StripeError as error:
             return await self._after(error, run)
         return state_of(plain(made))
@@ -125,6 +135,8 @@ class StripeGateway:
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         run = self._calls.within(seconds)
+        if is_hosted(intent):
+            return await self._pages.close(intent, run)
         params: Any = {"expand": EXPAND}
         try:
             return state_of(plain(await run(lambda: self._intents.cancel_async(intent, params))))
@@ -135,6 +147,8 @@ class StripeGateway:
         self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
     ) -> RefundState:
         run = self._calls.within(seconds)
+        if is_hosted(intent):
+            intent = await self._pages.intent_of(intent, run)
         if self._expired(at):
             return await self._refunded(intent, refund_id, amount, run)
         params: Any = {"payment_intent": intent, "amount": amount, "metadata": {REFUND: refund_id}}
@@ -173,6 +187,8 @@ class StripeGateway:
         return at > 0 and self._now() - at >= KEYS_LIVE_MS
 
     async def _retrieved(self, intent: str, run: Within) -> IntentState:
+        if is_hosted(intent):
+            return await self._pages.look(intent, run)
         params: Any = {"expand": EXPAND}
         try:
             return state_of(plain(await run(lambda: self._intents.retrieve_async(intent, params))))
@@ -246,10 +262,17 @@ def _creation(session: str, amount: int, currency: str, attempt: Attempt | None)
         params["metadata"][ATTEMPT] = attempt.key
         params |= {
             "confirm": True,
-            "payment_method": _needed(attempt.reference),
+            "payment_method": attempt.reference,
             "return_url": attempt.return_url,
         }
     return params
+
+
+def _ended_by(key: str, found: IntentState | None) -> IntentState:
+    """The end of the attempt `key`, if that is what the intent tells; else it is still unknown."""
+    if found is None or found.attempt != key or (found.status == "requires_payment_method" and found.code is None):
+        raise GatewayUnavailable("Stripe failed, and its intent does not tell yet what was done") from None
+    return found
 
 
 def _needed(reference: str | None) -> str:

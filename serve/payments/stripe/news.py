@@ -101,7 +101,8 @@ class StripeNews:
             session = await self._stripe.session_of(intent)
         if not session or (await self._entities.read("payment", session)).version == 0:
             return ""
-        await self._ask(session, GatewayNotified(intent, event.id, event.type), event.id)
+        # Of no intent by name: for who pays on Stripe's page the page stands for it, and here it is the page's intent.
+        await self._ask(session, GatewayNotified(None, event.id, event.type), event.id)
         if event.type.startswith(DISPUTE) and self._stripe is not None:
             dispute = await self._stripe.dispute(_text(about.get("id")))
             noted = NoteDispute(dispute.id, dispute.amount, dispute.currency, dispute.reason, dispute.status)

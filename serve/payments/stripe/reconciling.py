@@ -95,7 +95,7 @@ class Reconciliation:
                 if row.method == CASH:
                     continue
                 sessions.add(row.session)
-                if row.reference and row.reference not in self._intents:
+                if row.reference.startswith("pi_") and row.reference not in self._intents:
                     await self._retrieve(row.reference)
         return sessions
 
