@@ -19,9 +19,9 @@ from serve.gateway import logs, telemetry
 from serve.journals import Journals, open_journals
 from serve.opened import Opened
 from serve.orders.store import OrderStore
-from serve.payments.effects import PaymentEffects
+from serve.payments.effects import GATEWAY_SECONDS, PaymentEffects
 from serve.payments.gateway.base import PaymentGateway
-from serve.payments.stripe.choosing import stripe_of
+from serve.payments.stripe.choosing import STRIPE_SECONDS, stripe_of
 from serve.settings import Settings
 
 FIRST_HOST = "host-0"
@@ -68,7 +68,11 @@ class ShopHost:
         self.kept: Sequence[Kept] = journals.kept
         self.limits = limits_of(settings)
         self.runners: Mapping[str, EffectRunner] = {
-            "payment": PaymentEffects(gateway, f"{settings.url}/api/payments/{{id}}/return")
+            "payment": PaymentEffects(
+                gateway,
+                f"{settings.url}/api/payments/{{id}}/return",
+                seconds=GATEWAY_SECONDS if settings.stripe_secret_key is None else STRIPE_SECONDS,
+            )
         }
         self.publisher: Publisher | None = publisher_of(settings)
         self._gateway = gateway

@@ -19,8 +19,8 @@ from serve.payments.gateway.base import GatewayTimeout, GatewayUnavailable
 T = TypeVar("T")
 
 CONNECT_SECONDS = 2.0
-READ_SECONDS = 4.0
-"""Of one try; a call may have several before its deadline."""
+READ_SECONDS = 10.0
+"""Of one try; banks take their time. A call may have several before its deadline."""
 
 CONNECTIONS = 100
 
@@ -49,7 +49,7 @@ class _Http(stripe.HTTPClient):
 
     def __init__(self) -> None:
         super().__init__()
-        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS)
+        timeout = httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         self._client = httpx.AsyncClient(timeout=timeout, limits=limits)
 
@@ -168,7 +168,10 @@ class Within:
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """As `StripeCalls.run`."""
-        return await self._calls.run(call, max(self._until - self._now(), 0.0))
+        left = self._until - self._now()
+        if left <= 0:
+            raise GatewayTimeout("the calls before took all the time")
+        return await self._calls.run(call, left)
 
 
 def _may_pass(error: BaseException) -> bool:

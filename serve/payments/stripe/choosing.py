@@ -4,6 +4,9 @@ from serve.payments.stripe.calls import StripeCalls
 from serve.payments.stripe.gateway import StripeGateway
 from serve.settings import Settings
 
+STRIPE_SECONDS = 20.0
+"""For what a session asks of Stripe, all tries together; the runtime gives it 30."""
+
 
 def stripe_of(settings: Settings) -> StripeGateway | None:
     """For one event loop; None without a key."""
