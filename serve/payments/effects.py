@@ -53,7 +53,7 @@ def redacted(answer: IntentState | RefundState) -> str:
 class PaymentEffects:
     """The EffectRunner of kind "payment".
 
-    `return_url`: where the gateway sends the shopper back to, with ``{id}`` in place of the session's id. `seconds`: the
+    `return_url`: where the gateway sends the shopper back to, with ``{id}`` for the session's id. `seconds`: the
     deadline of each call.
     """
 
