@@ -115,6 +115,9 @@ async def _carried_out(
                 return known
         found: Any = routed(account.ledger, method, path, params)
         answer = 200, json.dumps(found).encode()
+    except LookupError:
+        account.kept.pop(key, None)  # a request that we do not understand is no request
+        raise
     except Refused as refused:
         answer = refused.status, json.dumps(refused.body).encode()
         if key not in account.kept or account.kept[key].asked != asked or refused.status == 409:

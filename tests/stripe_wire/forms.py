@@ -8,30 +8,22 @@ Params = dict[str, Any]
 
 
 def parsed(text: str) -> Params:
-    """``a[b]=1&c[]=2&c[]=3`` is ``{"a": {"b": "1"}, "c": ["2", "3"]}``; numbered lists are lists as well."""
+    """``a[b]=1&c[]=2&c[]=3&d[0][e]=4`` is ``{"a": {"b": "1"}, "c": ["2", "3"], "d": [{"e": "4"}]}``."""
     made: Params = {}
     for name, value in parse_qsl(text, keep_blank_values=True):
-        first, *rest = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
         place = made
-        for step, after in zip([first, *rest], rest, strict=False):
+        *steps, last = re.findall(r"[^\[\]]+|(?<=\[)(?=\])", name)
+        for step in steps:
             place = place.setdefault(step, {})
-            if after == "" or after.isdigit():
-                break
-        last = rest[-1] if rest else first
-        if last == "" or (rest and last.isdigit()):
-            _append(made, [first, *rest[:-1]], value)
-        else:
-            place[last] = value
-    return made
+        place[last or str(len(place))] = value
+    return {name: _listed(value) for name, value in made.items()}
 
 
-def _append(made: Params, path: list[str], value: str) -> None:
-    place: Any = made
-    for step in path[:-1]:
-        place = place.setdefault(step, {})
-    if not isinstance(place.get(path[-1]), list):
-        place[path[-1]] = []
-    place[path[-1]].append(value)
+def _listed(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _listed(one) for name, one in value.items()}
+    return list(inner.values()) if all(name.isdigit() for name in inner) else inner
 
 
 def truth(params: Params, name: str) -> bool:

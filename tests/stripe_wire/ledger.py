@@ -199,7 +199,7 @@ class Ledger:
     # hosted pages
 
     def open_page(self, params: Params) -> Object:
-        [line] = params["line_items"].values()
+        [line] = params["line_items"]
         price = line["price_data"]
         page = self._new(
             "cs_test",
