@@ -176,7 +176,7 @@ def test_stripes_keys_and_secrets_look_like_them() -> None:
         {"stripe_secret_key": "pk_live_hush"},
         {"stripe_secret_key": "sk_test_a", "stripe_webhook_secrets": "whsec_hush,"},
         {"stripe_secret_key": "sk_test_a", "stripe_api_base": "http://user:hush@127.0.0.1"},
-        {"stripe_webhook_secrets": "whsec_0123456789abcdef"},
+        {"stripe_api_base": "http://127.0.0.1:12111"},
     ):
         with pytest.raises(SettingsError) as caught:
             load(**wrong)
