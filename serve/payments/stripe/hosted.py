@@ -99,7 +99,11 @@ def state_of_page(page: dict[str, Any], *, ended: str = "requires_payment_method
     intent = page.get("payment_intent")
     paid = state_of(intent) if isinstance(intent, dict) else None
     if paid is not None and paid.status in ("succeeded", "processing", "canceled"):
-        more = {"captured": paid.captured, "refunded": paid.refunded, "method_details": paid.method_details}
+        more: dict[str, Any] = {
+            "captured": paid.captured,
+            "refunded": paid.refunded,
+            "method_details": paid.method_details,
+        }
         return IntentState(**made, status=paid.status, **more)
     if page["status"] == "open":
         return IntentState(**made, status="requires_action", action_type=HOSTED, action_url=page.get("url") or "")
