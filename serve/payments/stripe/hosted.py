@@ -92,8 +92,8 @@ def state_of_page(page: dict[str, Any], *, ended: str = "requires_payment_method
     made: dict[str, Any] = {
         "id": page["id"],
         "session": metadata.get(SESSION, ""),
-        "amount": page["amount_total"],
-        "currency": page["currency"].upper(),
+        "amount": page.get("amount_total") or 0,
+        "currency": (page.get("currency") or "").upper(),
         "attempt": metadata.get(ATTEMPT),
     }
     intent = page.get("payment_intent")
