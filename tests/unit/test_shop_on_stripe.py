@@ -9,6 +9,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from serve.audit.auditing import audit
 from serve.cli.main import app
 from serve.gateway.clock import now_ms
 from serve.payments.gateway.webhooks import sign
@@ -221,6 +222,18 @@ def test_a_dead_stripe_slows_nobody_who_pays_at_the_door(world: World) -> None:
     assert order["status"] == "confirmed"
     world.wire.pull(world.account, "faults", [])
     buyer.order_when(asked.json()["id"], status="confirmed")
+
+
+def test_the_audit_leaves_stripes_side_to_the_reconciliation(world: World) -> None:
+    world.buy("pm_card_visa")
+    folder = world.shop.settings.data_dir
+
+    def nothing_wrong() -> bool:
+        assert audit(folder, booked=False).damage == []
+        return True
+
+    assert eventually(nothing_wrong, 30.0)
+    assert any("the gateway knows no intent" in one for one in audit(folder).damage)
 
 
 # The reconciliation, of all that the tests above have done
