@@ -109,7 +109,8 @@ def payments(shop: "Shop") -> Served:
     secrets = [given.get_secret_value()] if given else []
     made = Payments(shop.entities, secrets)
     at_stripe = shop.gateway if isinstance(shop.gateway, StripeGateway) else None
-    news = StripeNews(shop.entities, at_stripe, lambda: shop.inbox, shop.settings.stripe_signers)
+    signers = shop.settings.stripe_signers
+    news = StripeNews(shop.entities, at_stripe, shop.inbox if signers else None, signers)
     routes = [payment_routes(made), stripe_routes(news), admin_payment_routes(shop.transactions)]
     if isinstance(shop.gateway, GatewayClient):
         routes.append(page_routes(shop.gateway))

@@ -54,13 +54,16 @@ class Asks(Protocol):
 
 
 class StripeNews:
-    """`secrets` sign webhooks; while one is being replaced there are two. Without any, none is believed."""
+    """`secrets` sign webhooks; while one is being replaced there are two. Without any, none is believed.
+
+    `inbox`: None without secrets. `stripe`: None without a key; then nothing but a session's own news is looked into.
+    """
 
     def __init__(
         self,
         entities: Entities,
         stripe: Asks | None,
-        inbox: Callable[[], Inbox],
+        inbox: Inbox | None,
         secrets: Sequence[str],
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
@@ -79,7 +82,8 @@ class StripeNews:
             verify(self._secrets, signature or "", raw, self._now() // 1000)
         except BadSignature as bad:
             raise Problem(BAD_SIGNATURE, f"The signature was refused: {bad}.") from None
-        inbox = self._inbox()
+        inbox = self._inbox
+        assert inbox is not None
         if await inbox.has(event.id):
             WEBHOOKS.labels("repeated").inc()
             return
