@@ -20,6 +20,7 @@ from actors.payment_commands import GatewayNotified as GatewayNotified
 from actors.payment_commands import IntentCreated as IntentCreated
 from actors.payment_commands import IntentRefused as IntentRefused
 from actors.payment_commands import LookedUp as LookedUp
+from actors.payment_commands import NoteDispute as NoteDispute
 from actors.payment_commands import Open as Open
 from actors.payment_commands import Outcome as Outcome
 from actors.payment_commands import OutcomeStatus as OutcomeStatus
@@ -39,6 +40,7 @@ from actors.payment_events import CancelAnswered as CancelAnswered
 from actors.payment_events import CancelAsked as CancelAsked
 from actors.payment_events import CashRecorded as CashRecorded
 from actors.payment_events import ClosingBegan as ClosingBegan
+from actors.payment_events import DisputeNoted as DisputeNoted
 from actors.payment_events import IntentAsked as IntentAsked
 from actors.payment_events import IntentMade as IntentMade
 from actors.payment_events import LookEnded as LookEnded
@@ -87,6 +89,7 @@ class RefundRow(msgspec.Struct, frozen=True):
 class PaymentState(msgspec.Struct, frozen=True):
     """`creating`: the intent's creation is under way. `look`: number of the last look, `looking`: it is under way.
 
+    `disputes`: their last status by id.
     `look_counts`: it began after the gateway's answer to the running attempt, so what it says is about that attempt.
     """
 
@@ -118,6 +121,7 @@ class PaymentState(msgspec.Struct, frozen=True):
     refunds: dict[str, RefundRow] = {}
     brand: str = ""
     last4: str = ""
+    disputes: dict[str, str] = {}
 
     @property
     def refundable(self) -> int:
@@ -138,6 +142,7 @@ COMMANDS: TypeAlias = (
     | LookedUp
     | Cancelled
     | RefundAnswered
+    | NoteDispute
     | Poll
     | RetryRefunds
 )
@@ -163,6 +168,7 @@ EVENTS: TypeAlias = (
     | RefundFailed
     | CashRecorded
     | WebhookReceived
+    | DisputeNoted
 )
 REPLIES: TypeAlias = PaymentView | Done | Refused
 EFFECTS: TypeAlias = CreateIntent | ConfirmIntent | LookUp | CancelIntent | RefundIntent
@@ -269,6 +275,8 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
             return replace(state, cash=True, captured=amount, amount=amount, currency=currency, owner=owner)
         case WebhookReceived():
             return state
+        case DisputeNoted(dispute, status=status):
+            return replace(state, disputes={**state.disputes, dispute: status})
         case RefundStarted() | PaymentRefunded() | RefundFailed():
             return replace(state, refunds={**state.refunds, event.refund_id: _refund_row(state, event)})
     assert_never(event)

@@ -126,6 +126,16 @@ class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
     raw: str = ""
 
 
+class NoteDispute(Message, tag="NoteDispute/1", frozen=True):
+    """A shopper's bank takes money back, or has ended doing so: what the gateway says of it now."""
+
+    dispute: str
+    amount: int
+    currency: str
+    reason: str
+    status: str
+
+
 class Poll(Message, tag="Poll/1", frozen=True):
     """Timer `poll`."""
 

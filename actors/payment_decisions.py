@@ -23,6 +23,7 @@ from actors.payment import (
     ClosingBegan,
     ConfirmIntent,
     CreateIntent,
+    DisputeNoted,
     GatewayNotified,
     IntentAsked,
     IntentCreated,
@@ -34,6 +35,7 @@ from actors.payment import (
     LookUp,
     LookWanted,
     NextMethodSet,
+    NoteDispute,
     Open,
     Outcome,
     PaymentActionRequired,
@@ -100,6 +102,9 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
             _hear(draft, outcome, counts=attempt == state.attempt and state.attempt_state == "sent")
         case Cancelled(outcome):
             _cancel_answered(draft, outcome)
+        case NoteDispute(dispute, amount, currency, reason, status):
+            if state.disputes.get(dispute) != status:
+                draft.add(DisputeNoted(dispute, amount, currency, reason, status))
         case GatewayNotified() | Poll() | LookedUp():
             if isinstance(command, GatewayNotified) and command.event_id and state.opened:
                 draft.add(WebhookReceived(command.event_id, command.event_type, command.intent_id or ""))
@@ -220,7 +225,7 @@ def _advance(draft: _Draft) -> None:
         if state.intent:
             method, reference = state.next_method
             draft.add(AttemptStarted(state.attempt + 1, method, reference))
-            draft.start(ConfirmIntent(state.id, state.intent, state.attempt + 1, method, reference))
+            draft.start(ConfirmIntent(state.id, state.intent, state.attempt + 1, method, reference, draft.now))
         else:
             draft.add(IntentAsked(state.creations + 1))
             _create(draft)
@@ -231,9 +236,10 @@ def _create(draft: _Draft) -> None:
     state = draft.state
     if state.next_method is not None:
         method, reference = state.next_method
-        draft.add(AttemptStarted(state.attempt + 1, method, reference))
+        number = state.attempt + 1
+        draft.add(AttemptStarted(number, method, reference))
         draft.start(
-            CreateIntent(state.id, state.amount, state.currency, state.creations, state.attempt + 1, method, reference)
+            CreateIntent(state.id, state.amount, state.currency, state.creations, number, method, reference, draft.now)
         )
 
 
@@ -275,7 +281,7 @@ def _start_refund(draft: _Draft, refund_id: str, amount: int, *, must: bool, num
     if state.cash:
         draft.add(PaymentRefunded(refund_id, amount, state.currency))
     else:
-        draft.start(RefundIntent(state.id, state.intent, refund_id, amount, number))
+        draft.start(RefundIntent(state.id, state.intent, refund_id, amount, number, draft.now))
 
 
 def _refund_answered(draft: _Draft, answer: RefundAnswered) -> None:

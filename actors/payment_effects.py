@@ -2,6 +2,7 @@
 
 Each request has a `key`: the gateway does a thing once for each key, however often it is asked. An executor answers
 only with what the gateway said; as long as it said nothing (a timeout, a 500) it asks again under the same key.
+Gateways forget keys, so requests say since when they stand: `at`, UTC in milliseconds, 0 in old records.
 """
 
 from actors.decision import Message
@@ -25,6 +26,7 @@ class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
     attempt: int = 0
     method: str = ""
     reference: str = ""
+    at: int = 0
 
     @property
     def key(self) -> str:
@@ -43,6 +45,7 @@ class ConfirmIntent(Message, tag="ConfirmIntent/1", frozen=True):
     attempt: int
     method: str
     reference: str
+    at: int = 0
 
     @property
     def key(self) -> str:
@@ -81,6 +84,7 @@ class RefundIntent(Message, tag="RefundIntent/1", frozen=True):
     refund_id: str
     amount: int
     number: int = 1
+    at: int = 0
 
     @property
     def key(self) -> str:

@@ -131,6 +131,16 @@ class WebhookReceived(Message, tag="WebhookReceived/1", frozen=True):
     intent: str
 
 
+class DisputeNoted(Message, tag="DisputeNoted/1", frozen=True):
+    """A shopper disputes the payment at their bank. `status` as the gateway names it: needs_response, won, lost ..."""
+
+    dispute: str
+    amount: int
+    currency: str
+    reason: str
+    status: str
+
+
 class CashRecorded(Message, tag="CashRecorded/1", frozen=True):
     """`owner`: of the order; empty in records from before it was told."""
 

@@ -30,11 +30,12 @@ Event: TypeAlias = (
     | payment.RefundFailed
     | payment.CashRecorded
     | payment.WebhookReceived
+    | payment.DisputeNoted
 )
 
 
 class Transaction(NamedTuple):
-    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation or webhook.
+    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation, dispute or webhook.
 
     `version`: the session's; `number`: its place among the events of that decision. `attempt` is 0 before the first.
     `amount` is what it is about, 0 for news. `reference`: the gateway's name for the session, empty until it gave one.
@@ -136,6 +137,8 @@ def _told(session: Session, event: Event) -> tuple[str, int, str] | None:
             return "refund", amount, refund_id
         case payment.RefundFailed(refund_id, code):
             return "refund_failed", session.refunds.get(refund_id, 0), f"{refund_id} {code}"
+        case payment.DisputeNoted(dispute, amount, reason=reason, status=status):
+            return "dispute", amount, f"{dispute} {status} {reason}"
         case payment.WebhookReceived(event_id, event_type):
             return "webhook", 0, f"{event_id} {event_type}"
         case _:

@@ -20,6 +20,8 @@ from serve.mailing import Mailing
 from serve.measures import Hosts
 from serve.opened import Opened
 from serve.payments.gateway.actor import gateway_client
+from serve.payments.gateway.base import PaymentGateway
+from serve.payments.stripe.choosing import stripe_of
 from serve.settings import Settings
 from serve.shop_measures import of_shop
 from serve.starting import gateway
@@ -34,13 +36,13 @@ def build_front(settings: Settings) -> Front:
     clock, entropy = SystemClock(), SystemEntropy()
     way = RayWay(tasks)
     region = Region(KINDS, way, clock, entropy, settings.shards)
-    shop = Shop(settings, region, gateway_client(gateway(settings, NAMESPACE)))
+    shop = Shop(settings, region, _gateway_of(settings))
     return front_of(shop, way.start, tasks.close, of_shop(settings, Hosts(names, look_at)), (host_routes(),))
 
 
 def build_services(settings: Settings) -> Front:
     """For a replica of some services without entities: nothing of Ray's is called but the gateway, if it is theirs."""
-    client = gateway_client(gateway(settings, NAMESPACE)) if "payments" in settings.services else None
+    client = _gateway_of(settings) if "payments" in settings.services else None
 
     async def nothing() -> None:
         pass
@@ -53,15 +55,14 @@ def build_whole(settings: Settings) -> Front:
     clock, entropy = SystemClock(), SystemEntropy()
     near = NearWay()
     region = Region(KINDS, near, clock, entropy, settings.shards)
-    handle = gateway(settings, NAMESPACE)
-    shop = Shop(settings, region, gateway_client(handle))
+    shop = Shop(settings, region, _gateway_of(settings))
     opened = Opened()
 
     async def start() -> None:
         journals = await open_journals(settings)
         for kept in journals.kept:
             opened.closing(kept.journal)
-        inner = ShopHost(settings, journals, gateway_client(handle), flows=True)
+        inner = ShopHost(settings, journals, _gateway_of(settings), flows=True)
         if inner.publisher is not None:
             opened.closing(inner.publisher)
         for host in hosts_of(FIRST_HOST, inner, clock, entropy, region.post):
@@ -82,6 +83,10 @@ def build_whole(settings: Settings) -> Front:
         return body(status(near.hosts))
 
     return front_of(shop, start, opened.aclose, of_shop(settings, Hosts(here, look)))
+
+
+def _gateway_of(settings: Settings) -> PaymentGateway:
+    return stripe_of(settings) or gateway_client(gateway(settings, NAMESPACE))
 
 
 class Replica:

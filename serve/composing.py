@@ -42,7 +42,9 @@ from serve.opened import Opened
 from serve.orders.schemas import Seller
 from serve.orders.store import OrderStore
 from serve.paths import service_of
-from serve.payments.gateway.client import GatewayClient
+from serve.payments.gateway.base import GatewayUnavailable, PaymentGateway
+from serve.payments.inbox import Inbox
+from serve.payments.stripe.gateway import StripeGateway
 from serve.payments.transactions import TransactionStore
 from serve.processes import is_closing
 from serve.redis_server import RedisServer
@@ -74,12 +76,12 @@ class Shop:
     """
 
     def __init__(
-        self, settings: Settings, entities: Entities | None = None, gateway: GatewayClient | None = None
+        self, settings: Settings, entities: Entities | None = None, gateway: PaymentGateway | None = None
     ) -> None:
         self.settings = settings
         self.entities: Entities = entities or NoEntities()
         self._opened = Opened()
-        self.gateway = self._opened.closing(gateway or no_gateway())
+        self.gateway: PaymentGateway = self._opened.closing(gateway or no_gateway())
         self.users_engine = open_engine(settings.database_url("users"))
         self._opened.push_async_callback(asyncio.to_thread, self.users_engine.dispose)
         self.keys = keys_of(settings, self.users_engine)
@@ -160,6 +162,10 @@ class Shop:
         return self._opened.closing(TransactionStore(self.settings.database_url("payments")))
 
     @cached_property
+    def inbox(self) -> Inbox:
+        return self._opened.closing(Inbox(self.settings.database_url("webhooks")))
+
+    @cached_property
     def changes(self) -> ChangeStore:
         return self._opened.closing(ChangeStore(self.settings.database_url("audit")))
 
@@ -174,9 +180,21 @@ class Shop:
             "catalog": Port(lambda: self.catalog.categories()),
             "orders": Port(lambda: self.orders_store.ready()),
             "users": Port(lambda: asyncio.to_thread(_answers, self.users_engine)),
-            "payments": Port(lambda: self.gateway.look_up("-ready-", seconds=READY_SECONDS)),
+            "payments": self._payments_port(),
             "notifications": Port(lambda: asyncio.to_thread(_takes_files, self.settings.mails), needed=False),
         }
+
+    def _payments_port(self) -> Port:
+        """Without Stripe whoever pays at the door still buys; and asking it would use up what it allows us."""
+        gateway = self.gateway
+        if not isinstance(gateway, StripeGateway):
+            return Port(lambda: gateway.look_up("-ready-", seconds=READY_SECONDS))
+
+        async def look() -> None:
+            if not gateway.up:
+                raise GatewayUnavailable("Stripe is away")
+
+        return Port(look, needed=False)
 
     async def ready(self) -> Health:
         """What does not run here is named, and counts nothing. A shop that is about to close is not ready."""

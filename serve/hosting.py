@@ -19,8 +19,9 @@ from serve.gateway import logs, telemetry
 from serve.journals import Journals, open_journals
 from serve.opened import Opened
 from serve.orders.store import OrderStore
-from serve.payments.effects import PaymentEffects
-from serve.payments.gateway.client import GatewayClient
+from serve.payments.effects import GATEWAY_SECONDS, PaymentEffects
+from serve.payments.gateway.base import PaymentGateway
+from serve.payments.stripe.choosing import STRIPE_SECONDS, stripe_of
 from serve.settings import Settings
 
 FIRST_HOST = "host-0"
@@ -63,11 +64,15 @@ class Flows:
 class ShopHost:
     """See `Furnishing`. `flows`: whether they run beside this host."""
 
-    def __init__(self, settings: Settings, journals: Journals, gateway: GatewayClient, flows: bool) -> None:
+    def __init__(self, settings: Settings, journals: Journals, gateway: PaymentGateway, flows: bool) -> None:
         self.kept: Sequence[Kept] = journals.kept
         self.limits = limits_of(settings)
         self.runners: Mapping[str, EffectRunner] = {
-            "payment": PaymentEffects(gateway, f"{settings.url}/api/payments/{{id}}/return")
+            "payment": PaymentEffects(
+                gateway,
+                f"{settings.url}/api/payments/{{id}}/return",
+                seconds=GATEWAY_SECONDS if settings.stripe_secret_key is None else STRIPE_SECONDS,
+            )
         }
         self.publisher: Publisher | None = publisher_of(settings)
         self._gateway = gateway
@@ -102,7 +107,7 @@ async def furnish(name: str, packed: Mapping[str, str]) -> ShopHost:
     settings = Settings.unpacked(packed)
     logs.configure(settings.log_level)
     telemetry.start(settings.otlp_endpoint, f"troupe-{name}")
-    client = gateway_client(gateway(settings, NAMESPACE))
+    client = stripe_of(settings) or gateway_client(gateway(settings, NAMESPACE))
     # Over Kafka they have processes of their own.
     flows = name == FIRST_HOST and not settings.kafka_servers
     return ShopHost(settings, await open_journals(settings), client, flows)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from serve.preflight import CannotStart
 from serve.settings import Settings, variable
 
-KEYS = ("webhook_secret", "signing_key", "guest_secret")
+KEYS = ("stripe_webhook_secrets", "signing_key", "guest_secret")
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -20,8 +20,15 @@ def check(settings: Settings, environment: Mapping[str, str]) -> None:
 def problems(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """A sentence for each thing that real customers must not be served with."""
     found = []
-    if settings.payment_gateway == "test":
-        found.append("TROUPE_PAYMENT_GATEWAY=test: the test gateway moves no money; a real one is needed.")
+    key = settings.stripe_secret_key
+    if key is None:
+        found.append("TROUPE_STRIPE_SECRET_KEY is not set: the test gateway moves no money; a real one is needed.")
+    elif "_live_" not in key.get_secret_value():
+        found.append(
+            "TROUPE_STRIPE_SECRET_KEY is a key for tests, which moves no money; it must be sk_live_ or rk_live_."
+        )
+    if settings.stripe_api_base:
+        found.append("TROUPE_STRIPE_API_BASE is set: that is for tests.")
     for name in KEYS:
         if not getattr(settings, name):
             found.append(f"{variable(name)} is not set: keys must be given, not made in the data folder.")

@@ -24,9 +24,12 @@ from serve.orders.service import Orders
 from serve.orders.stock import Stock
 from serve.orders.waiters import Waiters
 from serve.payments.admin_api import admin_payment_routes
-from serve.payments.api import payment_routes
+from serve.payments.api import payment_routes, stripe_routes
+from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
+from serve.payments.stripe.gateway import StripeGateway
+from serve.payments.stripe.news import StripeNews
 from serve.users.api import STRICT_LIMITS, router
 from serve.users.link_pages import link_pages
 from serve.users.links import LinksStore
@@ -114,7 +117,13 @@ def payments(shop: "Shop") -> Served:
     given = shop.settings.webhook_secret
     secrets = [given.get_secret_value()] if given else []
     made = Payments(shop.entities, secrets)
-    return Served([payment_routes(made), admin_payment_routes(shop.transactions), page_routes(shop.gateway)])
+    at_stripe = shop.gateway if isinstance(shop.gateway, StripeGateway) else None
+    signers = shop.settings.stripe_signers
+    news = StripeNews(shop.entities, at_stripe, shop.inbox if signers else None, signers)
+    routes = [payment_routes(made), stripe_routes(news), admin_payment_routes(shop.transactions)]
+    if isinstance(shop.gateway, GatewayClient):
+        routes.append(page_routes(shop.gateway))
+    return Served(routes)
 
 
 def notifications(shop: "Shop") -> Served:

@@ -121,9 +121,14 @@ class Settings(BaseSettings):
     kafka_user: str = Field("", description="who we are to Kafka, by SCRAM-SHA-512; empty: it does not ask")
     kafka_password: SecretStr | None = Field(None, description="the password of TROUPE_KAFKA_USER")
 
-    payment_gateway: Literal["test"] = Field(
-        "test", description="who moves the money; test: nobody, it is only told so"
+    stripe_secret_key: SecretStr | None = Field(
+        None,
+        description="Stripe's secret key, sk_live_... or a restricted one; unset: a test gateway that moves nothing",
     )
+    stripe_webhook_secrets: SecretStr | None = Field(
+        None, description="what Stripe signs its calls with, whsec_...; with a comma between two while one is replaced"
+    )
+    stripe_api_base: str = Field("", description="where Stripe's API is, for tests; empty: https://api.stripe.com")
     seller_name: str = Field("Troupe", min_length=1, max_length=200, description="who sells, as receipts say")
     seller_postal_address: str = Field(
         "", max_length=500, description="where the seller is: lines with a | between them"
@@ -227,6 +232,32 @@ class Settings(BaseSettings):
             raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
         return value
 
+    @field_validator("stripe_secret_key")
+    @classmethod
+    def _is_stripe_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None  # as compose files give what is not set
+        if not re.fullmatch(r"[sr]k_(live|test)_\w+", value.get_secret_value()):
+            raise ValueError("it is no key such as sk_live_... or rk_live_...")
+        return value
+
+    @field_validator("stripe_webhook_secrets")
+    @classmethod
+    def _are_stripe_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        for secret in value.get_secret_value().split(","):
+            if not re.fullmatch(r"whsec_\S{16,}", secret.strip()):
+                raise ValueError("they are no secrets such as whsec_..., with commas between them")
+        return value
+
+    @field_validator("stripe_api_base")
+    @classmethod
+    def _is_api_base(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^\s/@]+/?", value):
+            raise ValueError("it is no address such as http://127.0.0.1:12111")
+        return value
+
     @field_validator("kafka_servers")
     @classmethod
     def _are_servers(cls, value: str) -> str:
@@ -275,6 +306,8 @@ class Settings(BaseSettings):
             raise ValueError("TROUPE_MONGO_URL needs TROUPE_KAFKA_SERVERS: events of carts go out through Kafka")
         if bool(self.kafka_user) != (self.kafka_password is not None):
             raise ValueError("TROUPE_KAFKA_USER and TROUPE_KAFKA_PASSWORD are given together or not at all")
+        if self.stripe_api_base and self.stripe_secret_key is None:
+            raise ValueError("TROUPE_STRIPE_API_BASE needs TROUPE_STRIPE_SECRET_KEY")
         if self.rate_burst > self.rate_per_minute * 10:
             raise ValueError("RATE_BURST is more than ten minutes of RATE_PER_MINUTE: the limit would hardly limit")
         return self
@@ -284,6 +317,12 @@ class Settings(BaseSettings):
         """What browsers call the shop, without a slash at the end."""
         shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return (self.public_url or f"http://{shown}:{self.port}").rstrip("/")
+
+    @property
+    def stripe_signers(self) -> tuple[str, ...]:
+        """The secrets that Stripe may sign its webhooks with."""
+        given = self.stripe_webhook_secrets
+        return tuple(one.strip() for one in given.get_secret_value().split(",")) if given is not None else ()
 
     @property
     def mails(self) -> Path:

@@ -35,9 +35,9 @@ _PRODUCTION = """
 ## The production profile
 
 With `TROUPE_PROFILE=production` the shop does not start with the test gateway, with keys that were made in the data
-folder (`TROUPE_WEBHOOK_SECRET`, `TROUPE_SIGNING_KEY` and `TROUPE_GUEST_SECRET` have to be given), with a public address
-or an origin that is not https, with rate limits off, or with a Ray that takes calls without a token (`RAY_AUTH_MODE`).
-All that is wrong is said at once. There is no gateway for real money yet, so for now nothing starts under this profile.
+folder (`TROUPE_SIGNING_KEY` and `TROUPE_GUEST_SECRET` have to be given), without Stripe's live key and what it signs
+webhooks with, with a public address or an origin that is not https, with rate limits off, or with a Ray that takes
+calls without a token (`RAY_AUTH_MODE`). All that is wrong is said at once.
 """
 
 

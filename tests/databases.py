@@ -16,7 +16,7 @@ from serve.catalog.search import stock
 from serve.changes import store as changes
 from serve.notifications import tables as notifications
 from serve.orders import tables as orders
-from serve.payments import transactions
+from serve.payments import inbox, transactions
 from serve.settings import load
 from serve.setup_steps import set_up
 from serve.users import account_tables  # noqa: F401  # tables of theirs are made too
@@ -30,6 +30,7 @@ METADATA = {
         catalog.metadata,
         orders.metadata,
         transactions.metadata,
+        inbox.metadata,
         notifications.METADATA,
         changes.METADATA,
         progress_tables.METADATA,

@@ -21,11 +21,13 @@ from deploy.servers.moto import Moto
 from deploy.servers.mysql import MySQL
 from deploy.servers.redis import Redis
 from deploy.servers.server import Choices, Server, Service
+from deploy.servers.stripe_mock import StripeMock
 from deploy.servers.telling import Broken, Missing, Stopped, Telling
 from deploy.servers.toxiproxy import Toxiproxy
 
 SERVICES: dict[str, type[Service]] = {
-    one.name: one for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy, Envoy, HAProxy, Moto)
+    one.name: one
+    for one in (MySQL, MariaDB, Mongo, Redis, Kafka, Elasticsearch, Toxiproxy, StripeMock, Envoy, HAProxy, Moto)
 }
 # What the shop has settings for.
 SHOP = ("mysql", "mongo", "redis", "kafka", "elasticsearch")

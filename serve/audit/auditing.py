@@ -31,14 +31,18 @@ Tell = Callable[[int, int], None]
 STEPS_BETWEEN = 1_000
 
 
-def audit(folder: Path, tell: Tell = lambda done, of: None) -> Findings:
-    """Looks at everything once. Raises NoShop, and SQLAlchemyError for a database that cannot be read."""
+def audit(folder: Path, tell: Tell = lambda done, of: None, *, booked: bool = True) -> Findings:
+    """Looks at everything once. Raises NoShop, and SQLAlchemyError for a database that cannot be read.
+
+    `booked`: the gateway's book is here. Stripe's is not; `troupe reconcile` looks there.
+    """
     with opened(folder) as sources:
-        return _Audit(sources, tell).run()
+        return _Audit(sources, tell, booked).run()
 
 
 class _Audit:
-    def __init__(self, sources: Sources, tell: Tell) -> None:
+    def __init__(self, sources: Sources, tell: Tell, booked: bool) -> None:
+        self._booked = booked
         self._sources = sources
         self._tell = tell
         self._done = 0
@@ -102,7 +106,9 @@ class _Audit:
         strays: list[Replayed | Account] = []
         orders: Beside[Replayed] = Beside(entities.replayed(ORDER), lambda one: one.id, strays.append)
         sessions: Beside[Replayed] = Beside(entities.replayed(PAYMENT), lambda one: one.id, strays.append)
-        books: Beside[Account] = Beside(accounts(self._sources.gateway), lambda one: one.session, strays.append)
+        books: Beside[Account] = Beside(
+            accounts(self._sources.gateway if self._booked else None), lambda one: one.session, strays.append
+        )
         while True:
             keys = [key for one in (orders, sessions, books) if (key := one.next_key()) is not None]
             if not keys:
@@ -110,7 +116,7 @@ class _Audit:
             name = min(keys)
             book = _only(books.at(name))
             recent = book is not None and book.changed_at >= self._sources.began
-            yield Paying(name, _only(orders.at(name)), _only(sessions.at(name)), book, recent)
+            yield Paying(name, _only(orders.at(name)), _only(sessions.at(name)), book, recent, booked=self._booked)
 
     def _take_stock(self, entities: Entities) -> None:
         shown = Availability(self._sources.catalog, self._flows, self._findings)

@@ -12,6 +12,7 @@ from serve.cli import (
     hosts,
     migrating,
     rebuilding,
+    reconciling,
     replaying,
     republishing,
     running,
@@ -34,6 +35,7 @@ app.command()(describing.openapi)
 app.command()(describing.asyncapi)
 app.command()(replaying.replay)
 app.command()(auditing.audit)
+app.command()(reconciling.reconcile)
 app.command("migrate-data")(migrating.migrate_data)
 app.command("rebuild")(rebuilding.rebuild_models)
 app.command()(republishing.republish)

@@ -113,8 +113,8 @@ class Balancer:
         """Who is not named any more is drained: it answers what it has."""
         health = self._client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         there = {one["Target"]["Id"] for one in health if one["TargetHealth"]["State"] != "draining"}
-        new = [{"Id": one, "Port": plan.port} for one in plan.targets if one not in there]
-        old = [{"Id": one, "Port": plan.port} for one in sorted(there.difference(plan.targets))]
+        new: list[dict[str, Any]] = [{"Id": one, "Port": plan.port} for one in plan.targets if one not in there]
+        old: list[dict[str, Any]] = [{"Id": one, "Port": plan.port} for one in sorted(there.difference(plan.targets))]
         if new:
             self._client.register_targets(TargetGroupArn=group, Targets=new)
             self._tell(f"targets: {', '.join(one['Id'] for one in new)} added")

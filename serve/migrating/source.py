@@ -18,7 +18,8 @@ from serve.migrating.failing import CannotMigrate
 from serve.migrations.running import DATABASES
 
 COPIED: Mapping[str, sa.MetaData] = {
-    name: DATABASES[name].metadata for name in ("users", "catalog", "orders", "payments", "notifications", "audit")
+    name: DATABASES[name].metadata
+    for name in ("users", "catalog", "orders", "payments", "webhooks", "notifications", "audit")
 }
 """What is copied as it stands, table by table. The search index is made again."""
 FLOWS = DATABASES["flows"].metadata

@@ -18,7 +18,7 @@ from serve.changes import store as changes
 from serve.migrations import FOLDER
 from serve.notifications import tables as notifications
 from serve.orders import tables as orders
-from serve.payments import transactions
+from serve.payments import inbox, transactions
 from serve.users import account_tables  # noqa: F401  # its tables are the users' too
 from serve.users import tables as users
 
@@ -37,6 +37,7 @@ DATABASES = {
     "catalog": Database(catalog.metadata, catalog_migrating.add_columns),
     "orders": Database(orders.metadata, orders.bring_up_to_date),
     "payments": Database(transactions.metadata, transactions.bring_up_to_date),
+    "webhooks": Database(inbox.metadata),
     "notifications": Database(notifications.METADATA),
     "audit": Database(changes.METADATA),
     "flows": Database(progress_tables.METADATA, progress_tables.bring_up_to_date),

@@ -53,7 +53,7 @@ class CsvQuery(msgspec.Struct, frozen=True):
 
 
 class TransactionBody(msgspec.Struct, frozen=True):
-    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation or webhook.
+    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation, dispute or webhook.
 
     `amount` in minor units, 0 for a webhook. `reference`: the gateway's. `raw`: its answer, redacted, if it gave one.
     """

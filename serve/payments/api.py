@@ -6,6 +6,8 @@ from serve.payments.gateway.pages import FRAME, HEADERS
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER
 from serve.payments.schemas import PaymentBody
 from serve.payments.service import BAD_SIGNATURE, Payments
+from serve.payments.stripe.news import SIGNATURE_HEADER as STRIPE_SIGNATURE
+from serve.payments.stripe.news import StripeEvent, StripeNews
 
 BACK = "<p>Thank you. Your payment is being looked at; your order shows what came of it. You can close this page.</p>"
 EXAMPLE = {
@@ -15,6 +17,18 @@ EXAMPLE = {
     "session": "0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10",
     "intent": "pi_5b1e",
     "status": "succeeded",
+}
+STRIPE_EXAMPLE = {
+    "id": "evt_1Q0PsIJvEtkwdCNYMSaVuRz6",
+    "object": "event",
+    "type": "payment_intent.succeeded",
+    "data": {
+        "object": {
+            "id": "pi_3Q0PsIJvEtkwdCNY1lSeZVXn",
+            "object": "payment_intent",
+            "metadata": {"session": "0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10"},
+        }
+    },
 }
 SESSION = {
     "id": "0199f0c2-7d2e-7c3a-9d52-0b5a4c1e7f10",
@@ -70,5 +84,26 @@ def payment_routes(payments: Payments, *, shop_url: str | None = None) -> Routes
         return Response(
             303, b"", [(b"location", shop_url.format(id=session).encode()), (b"cache-control", b"no-store")]
         )
+
+    return routes
+
+
+def stripe_routes(news: StripeNews) -> Routes:
+    """Apart from the others: what Stripe sends may have long numbers in it."""
+    routes = Routes(tag="payments")
+
+    @routes.post(
+        "/api/payments/webhooks/stripe",
+        body=StripeEvent,
+        answers={204: None},
+        problems=(BAD_SIGNATURE, "unavailable"),
+        headers={STRIPE_SIGNATURE: "`t=<unix seconds>,v1=<HMAC-SHA256 of t.body, hex>`; 300 seconds old at most."},
+        summary="News from Stripe",
+        description="An event that was dealt with is acknowledged and does nothing.",
+        example=STRIPE_EXAMPLE,
+    )
+    async def take_webhook(request: Request) -> Response:
+        await news.take(request.raw_body, request.header(STRIPE_SIGNATURE), request.body)
+        return empty()
 
     return routes

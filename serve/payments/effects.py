@@ -53,10 +53,18 @@ def redacted(answer: IntentState | RefundState) -> str:
 class PaymentEffects:
     """The EffectRunner of kind "payment".
 
-    `return_url`: where the gateway sends the shopper back to, with ``{id}`` in place of the session's id.
+    `return_url`: where the gateway sends the shopper back to, with ``{id}`` for the session's id. `seconds`: the
+    deadline of each call.
     """
 
-    def __init__(self, gateway: PaymentGateway, return_url: str = "/api/payments/{id}/return") -> None:
+    def __init__(
+        self,
+        gateway: PaymentGateway,
+        return_url: str = "/api/payments/{id}/return",
+        *,
+        seconds: float = GATEWAY_SECONDS,
+    ) -> None:
+        self._seconds = seconds
         self._gateway = gateway
         self._return_url = return_url
 
@@ -75,7 +83,7 @@ class PaymentEffects:
             case payment.LookUp():
                 return await self._look_up(request)
             case payment.CancelIntent():
-                intent = await self._gateway.cancel(request.intent, seconds=GATEWAY_SECONDS)
+                intent = await self._gateway.cancel(request.intent, seconds=self._seconds)
                 return payment.Cancelled(outcome(intent))
             case payment.RefundIntent():
                 return await self._refund(request)
@@ -89,7 +97,12 @@ class PaymentEffects:
             )
         try:
             intent = await self._gateway.create_intent(
-                request.session, request.amount, request.currency, attempt=attempt, seconds=GATEWAY_SECONDS
+                request.session,
+                request.amount,
+                request.currency,
+                attempt=attempt,
+                at=request.at,
+                seconds=self._seconds,
             )
         except GatewayRejected as rejected:
             return payment.IntentRefused(rejected.code, request.number)
@@ -106,14 +119,15 @@ class PaymentEffects:
                 method=request.method,
                 reference=request.reference or None,
                 return_url=self._returns_to(request.session),
-                seconds=GATEWAY_SECONDS,
+                at=request.at,
+                seconds=self._seconds,
             )
         except GatewayRejected as rejected:
             return payment.AttemptAnswered(request.attempt, payment.Outcome("failed", code=rejected.code))
         return payment.AttemptAnswered(request.attempt, outcome(intent))
 
     async def _look_up(self, request: payment.LookUp) -> Message:
-        intent = await self._gateway.look_up(request.session, seconds=GATEWAY_SECONDS)
+        intent = await self._gateway.look_up(request.session, intent=request.intent, seconds=self._seconds)
         if intent is None:
             # The session has its id, so it was there: whatever this answer is, it is not the truth about the money.
             raise GatewayRejected("no_such_intent", f"the gateway does not know session {request.session}")
@@ -122,7 +136,7 @@ class PaymentEffects:
     async def _refund(self, request: payment.RefundIntent) -> Message:
         try:
             refund = await self._gateway.refund(
-                request.intent, refund_id=request.key, amount=request.amount, seconds=GATEWAY_SECONDS
+                request.intent, refund_id=request.key, amount=request.amount, at=request.at, seconds=GATEWAY_SECONDS
             )
         except GatewayRejected as rejected:
             return payment.RefundAnswered(request.refund_id, request.number, False, rejected.code)

@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200)
 
     def _answer(self, status: int) -> None:
-        body = json.dumps({"port": self.server.server_address[1]}).encode()
+        body = json.dumps({"port": self.connection.getsockname()[1]}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if closing.is_set():

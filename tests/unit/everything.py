@@ -10,11 +10,12 @@ import httpx
 from serve.catalog.service import Catalog
 from serve.orders import carriers
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER, sign
+from serve.payments.stripe.news import SIGNATURE_HEADER as STRIPE_SIGNATURE
 from serve.users.addresses import MOST
 from tests.api.shopping import ADDRESS, PASSWORD, Buyer, Json, Staff, body, log_in, new_email, order_form
 from tests.unit.everywhere import no_host
 from tests.unit.interface import Interface
-from tests.unit.whole_shop import SECRET, WholeShop
+from tests.unit.whole_shop import SECRET, STRIPE_SECRET, WholeShop
 from tests.waiting import eventually
 
 ASYNC = {"Prefer": "respond-async"}
@@ -270,9 +271,10 @@ def _payments(web: httpx.Client, ada: Buyer, sku: str) -> None:
     assert web.post(f"{declined['next_action']['url']}/decline").status_code == 303
     ada.order_when(declined["id"], payment_status="failed")
     body(ada.pay(declined["id"]))
-    assert _webhook(web, order["id"]).status_code == 204
-    with no_host():
-        assert _webhook(web, order["id"]).status_code == 503
+    for hook in (_webhook, _stripes_webhook):
+        assert hook(web, order["id"]).status_code == 204
+        with no_host():
+            assert hook(web, order["id"]).status_code == 503
 
 
 def _webhook(web: httpx.Client, session: str) -> httpx.Response:
@@ -287,3 +289,12 @@ def _webhook(web: httpx.Client, session: str) -> httpx.Response:
     content = json.dumps(news).encode()
     headers = {SIGNATURE_HEADER: sign(SECRET, content, int(time.time())), "Content-Type": "application/json"}
     return web.post("/api/payments/webhooks/test", content=content, headers=headers)
+
+
+def _stripes_webhook(web: httpx.Client, session: str) -> httpx.Response:
+    about = {"id": "pi_of_a_test", "object": "payment_intent", "metadata": {"session": session}}
+    news: Json = {"id": f"evt_{secrets.token_hex(4)}", "type": "payment_intent.succeeded", "data": {"object": about}}
+    content = json.dumps(news).encode()
+    signature = sign(STRIPE_SECRET, content, int(time.time()))
+    headers = {STRIPE_SIGNATURE: signature, "Content-Type": "application/json"}
+    return web.post("/api/payments/webhooks/stripe", content=content, headers=headers)

@@ -25,6 +25,7 @@ class ScriptedGateway:
     def __init__(self, answer: IntentState | RefundState | Exception | None) -> None:
         self.answer = answer
         self.asked: list[tuple[object, ...]] = []
+        self.since: list[int] = []
 
     def _say(self, *asked: object) -> IntentState | RefundState | None:
         self.asked.append(asked)
@@ -38,24 +39,47 @@ class ScriptedGateway:
         return said
 
     async def create_intent(
-        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+        self,
+        session: str,
+        amount: int,
+        currency: str,
+        *,
+        attempt: Attempt | None = None,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
+        self.since.append(at)
         return self._intent("create", session, amount, currency, attempt)
 
     async def confirm(
-        self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
+        self,
+        intent: str,
+        *,
+        key: str,
+        method: str,
+        reference: str | None,
+        return_url: str,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
+        self.since.append(at)
         return self._intent("confirm", intent, key, method, reference, return_url)
 
-    async def look_up(self, session: str, *, seconds: float = 5.0) -> IntentState | None:
-        said = self._say("look_up", session)
+    async def look_up(self, session: str, *, intent: str | None = None, seconds: float = 5.0) -> IntentState | None:
+        said = self._say("look_up", session, intent)
         assert not isinstance(said, RefundState)
         return said
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         return self._intent("cancel", intent)
 
-    async def refund(self, intent: str, *, refund_id: str, amount: int, seconds: float = 5.0) -> RefundState:
+    async def close(self) -> None:
+        pass
+
+    async def refund(
+        self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
+    ) -> RefundState:
+        self.since.append(at)
         said = self._say("refund", intent, refund_id, amount)
         assert isinstance(said, RefundState)
         return said
@@ -65,11 +89,11 @@ def state(status: Status, **known: object) -> IntentState:
     return IntentState("pi", "s", 10, "EUR", status, **known)  # type: ignore[arg-type]
 
 
-CREATE = payment.CreateIntent("s", 10, "EUR", 2, 1, "wallet", "pm_wallet")
-CONFIRM = payment.ConfirmIntent("s", "pi", 2, "card", "pm_card_visa")
+CREATE = payment.CreateIntent("s", 10, "EUR", 2, 1, "wallet", "pm_wallet", at=5)
+CONFIRM = payment.ConfirmIntent("s", "pi", 2, "card", "pm_card_visa", at=6)
 LOOK = payment.LookUp("s", "pi", 4)
 CANCEL = payment.CancelIntent("s", "pi")
-REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3)
+REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3, at=7)
 
 
 @pytest.mark.parametrize(
@@ -131,10 +155,11 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
         ),
         ("create", "s", 10, "EUR", None),
         ("confirm", "pi", "s/attempt/2", "card", "pm_card_visa", "https://shop/api/payments/s/return"),
-        ("look_up", "s"),
+        ("look_up", "s", "pi"),
         ("cancel", "pi"),
         ("refund", "pi", "s/refund/r1/3", 7),
     ]
+    assert gateway.since == [5, 0, 6, 7]
 
 
 async def test_refusals_are_answers() -> None:

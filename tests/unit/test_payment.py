@@ -15,6 +15,7 @@ from actors.payment import (
     Close,
     ConfirmIntent,
     CreateIntent,
+    DisputeNoted,
     GatewayNotified,
     IntentCreated,
     IntentMade,
@@ -22,6 +23,7 @@ from actors.payment import (
     LookedUp,
     LookStarted,
     LookUp,
+    NoteDispute,
     Open,
     Outcome,
     PaymentActionRequired,
@@ -92,7 +94,7 @@ def test_it_opens_creates_an_intent_and_makes_the_first_attempt() -> None:
         SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"),
         AttemptStarted(1, "card", "pm_1"),
     )
-    assert started(decision) == [CreateIntent("o", 500, "EUR", 1, 1, "card", "pm_1")]
+    assert started(decision) == [CreateIntent("o", 500, "EUR", 1, 1, "card", "pm_1", NOW)]
     decision = session.tell(IntentCreated("pi", 1, Outcome("processing")))
     assert decision.events == (IntentMade("pi"), PaymentProcessing())
     assert started(decision) == []
@@ -132,7 +134,7 @@ def test_a_method_is_remembered_until_the_running_attempt_has_failed() -> None:
     assert started(session.tell(TryMethod("wallet", "pm_2", 1))) == []
     decision = session.tell(AttemptAnswered(1, DECLINED))
     assert decision.events == (PaymentFailed("declined"), AttemptStarted(2, "wallet", "pm_2"))
-    assert started(decision) == [ConfirmIntent("o", "pi", 2, "wallet", "pm_2")]
+    assert started(decision) == [ConfirmIntent("o", "pi", 2, "wallet", "pm_2", NOW)]
     assert session.tell(TryMethod("wallet", "pm_2", 1)) == Decision(), "the same wish again"
 
 
@@ -141,14 +143,14 @@ def test_after_a_failure_the_next_method_is_tried_at_once() -> None:
     decision = session.tell(AttemptAnswered(1, DECLINED))
     assert decision.events == (PaymentFailed("declined"),)
     assert decision.timers == (ClearTimer("poll"),)
-    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [ConfirmIntent("o", "pi", 2, "card", "pm_2")]
+    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [ConfirmIntent("o", "pi", 2, "card", "pm_2", NOW)]
 
 
 def test_an_attempt_that_waits_for_the_shopper_is_replaced() -> None:
     session = running()
     decision = session.tell(AttemptAnswered(1, ACTION))
     assert decision.events == (PaymentActionRequired("https://bank.example", "redirect"),)
-    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [ConfirmIntent("o", "pi", 2, "card", "pm_2")]
+    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [ConfirmIntent("o", "pi", 2, "card", "pm_2", NOW)]
 
 
 def test_a_method_chosen_before_the_session_is_open_is_the_first_attempt() -> None:
@@ -161,21 +163,21 @@ def test_a_method_chosen_while_the_first_attempt_is_under_way_is_the_second() ->
     session = Session(OPEN, TryMethod("wallet", "pm_2", 1))
     decision = session.tell(IntentCreated("pi", 1, DECLINED))
     assert decision.events == (IntentMade("pi"), PaymentFailed("declined"), AttemptStarted(2, "wallet", "pm_2"))
-    assert started(decision) == [ConfirmIntent("o", "pi", 2, "wallet", "pm_2")]
+    assert started(decision) == [ConfirmIntent("o", "pi", 2, "wallet", "pm_2", NOW)]
 
 
 def test_a_method_chosen_while_the_intent_is_refused_is_tried_with_another_intent() -> None:
     session = Session(OPEN, TryMethod("wallet", "pm_2", 1))
     decision = session.tell(IntentRefused("not_this_card"))
     assert decision.events[0] == PaymentFailed("not_this_card")
-    assert started(decision) == [CreateIntent("o", 500, "EUR", 2, 2, "wallet", "pm_2")]
+    assert started(decision) == [CreateIntent("o", 500, "EUR", 2, 2, "wallet", "pm_2", NOW)]
 
 
 def test_a_session_that_was_opened_without_an_attempt_makes_it_once_it_has_its_intent() -> None:
     """As records have it from before the two were one."""
     session = Session()
     session.state = apply(session.state, SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"))
-    assert started(session.tell(IntentCreated("pi"))) == [ConfirmIntent("o", "pi", 1, "card", "pm_1")]
+    assert started(session.tell(IntentCreated("pi"))) == [ConfirmIntent("o", "pi", 1, "card", "pm_1", NOW)]
     session.state = apply(initial("o"), SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1"))
     assert session.tell(IntentRefused("no")).events == (PaymentFailed("no"),)
 
@@ -183,7 +185,9 @@ def test_a_session_that_was_opened_without_an_attempt_makes_it_once_it_has_its_i
 def test_a_refused_intent_is_a_failed_payment_and_may_be_asked_for_again() -> None:
     session = Session(OPEN)
     assert session.tell(IntentRefused("amount_too_small")).events == (PaymentFailed("amount_too_small"),)
-    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [CreateIntent("o", 500, "EUR", 2, 2, "card", "pm_2")]
+    assert started(session.tell(TryMethod("card", "pm_2", 1))) == [
+        CreateIntent("o", 500, "EUR", 2, 2, "card", "pm_2", NOW)
+    ]
     assert session.tell(IntentRefused("amount_too_small", 1)).events == (), "that was the first"
     assert session.tell(IntentCreated("pi", 2, SUCCEEDED)).events == (IntentMade("pi"), PaymentCaptured(500, "EUR"))
 
@@ -274,13 +278,13 @@ def test_money_that_comes_after_the_end_goes_back_by_itself() -> None:
     session = Session(OPEN, IntentCreated("pi"), AttemptAnswered(1, Outcome("canceled")))
     decision = session.tell(LookedUp(1, SUCCEEDED))
     assert decision.events == (PaymentCaptured(500, "EUR"), RefundStarted("order-ended", 500, True, 1))
-    assert started(decision) == [RefundIntent("o", "pi", "order-ended", 500, 1)]
+    assert started(decision) == [RefundIntent("o", "pi", "order-ended", 500, 1, NOW)]
     assert session.tell(Refund("order-ended", 500, must=True)) == Decision(), "the order asks for the same"
 
 
 def test_a_refund_is_made_once_and_never_too_large() -> None:
     session = paid()
-    assert started(session.tell(Refund("r1", 200))) == [RefundIntent("o", "pi", "r1", 200, 1)]
+    assert started(session.tell(Refund("r1", 200))) == [RefundIntent("o", "pi", "r1", 200, 1, NOW)]
     assert session.tell(Refund("r1", 200)) == Decision()
     assert session.tell(Refund("r2", 301)).events == (RefundFailed("r2", "too_large", True),)
     assert session.tell(RefundAnswered("r1", 1, ok=True)).events == (PaymentRefunded("r1", 200, "EUR"),)
@@ -297,7 +301,7 @@ def test_a_refused_refund_fails_but_one_that_must_be_is_asked_for_again() -> Non
     assert decision.events == (RefundFailed("order-ended", "no", False),)
     assert decision.timers == (SetTimer("refunds", NOW + FIRST_RETRY, RetryRefunds()),)
     assert not settled(session.state)
-    assert started(session.tell(RetryRefunds())) == [RefundIntent("o", "pi", "order-ended", 500, 2)]
+    assert started(session.tell(RetryRefunds())) == [RefundIntent("o", "pi", "order-ended", 500, 2, NOW)]
     assert session.tell(RetryRefunds()) == Decision()
     assert session.tell(RefundAnswered("order-ended", 1, ok=True)) == Decision(), "an answer to the first request"
     decision = session.tell(RefundAnswered("order-ended", 2, ok=True))
@@ -387,3 +391,16 @@ def test_commands_and_states_of_before_are_read() -> None:
     plain = msgspec.to_builtins(paid().state)
     del plain["brand"], plain["last4"]
     assert PAYMENT.state_of(msgspec.msgpack.encode(plain)) == paid().state
+
+
+def test_a_dispute_is_noted_once_in_each_state_and_changes_nothing_else() -> None:
+    session = paid()
+    before = view(session.state)
+    opened = NoteDispute("du_1", 500, "EUR", "fraudulent", "needs_response")
+    assert session.tell(opened).events == (DisputeNoted("du_1", 500, "EUR", "fraudulent", "needs_response"),)
+    assert session.tell(opened) == Decision()
+    lost = NoteDispute("du_1", 500, "EUR", "fraudulent", "lost")
+    decision = session.tell(lost)
+    assert decision.events == (DisputeNoted("du_1", 500, "EUR", "fraudulent", "lost"),)
+    assert (decision.effects, decision.sends) == ((), ())
+    assert view(session.state) == before

@@ -164,3 +164,21 @@ async def test_given_keys_sign_and_are_published(tmp_path: Path) -> None:
             await Tokens(keys_of(load(signing_key=new, guest_secret="t" * 32), engine)).verify(token)
     finally:
         engine.dispose()
+
+
+def test_stripes_keys_and_secrets_look_like_them() -> None:
+    good = load(
+        stripe_secret_key="rk_live_abc", stripe_webhook_secrets="whsec_0123456789abcdef, whsec_fedcba9876543210"
+    )
+    assert good.stripe_signers == ("whsec_0123456789abcdef", "whsec_fedcba9876543210")
+    assert load(stripe_secret_key="", stripe_webhook_secrets="").stripe_signers == ()
+    for wrong in (
+        {"stripe_secret_key": "pk_live_hush"},
+        {"stripe_secret_key": "sk_test_a", "stripe_webhook_secrets": "whsec_hush,"},
+        {"stripe_secret_key": "sk_test_a", "stripe_api_base": "http://user:hush@127.0.0.1"},
+        {"stripe_api_base": "http://127.0.0.1:12111"},
+    ):
+        with pytest.raises(SettingsError) as caught:
+            load(**wrong)
+        assert "TROUPE_STRIPE" in str(caught.value)
+    assert "abc" not in repr(good)

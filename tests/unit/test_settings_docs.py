@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dotenv import dotenv_values
@@ -13,6 +14,7 @@ from serve.gateway.keys import new_pem
 from serve.preflight import CannotStart
 from serve.settings import Settings, load, variable
 
+LIVE, SIGNER = "sk_live_hush", "whsec_" + "hush" * 8
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -75,8 +77,8 @@ def test_production_says_all_that_is_wrong_at_once() -> None:
         production.check(settings, {"RAY_AUTH_MODE": "disabled"})
     told = str(caught.value).splitlines()[1:]
     assert [line.replace(":", " ").replace("=", " ").split()[0] for line in told] == [
-        "TROUPE_PAYMENT_GATEWAY",
-        "TROUPE_WEBHOOK_SECRET",
+        "TROUPE_STRIPE_SECRET_KEY",
+        "TROUPE_STRIPE_WEBHOOK_SECRETS",
         "TROUPE_SIGNING_KEY",
         "TROUPE_GUEST_SECRET",
         "TROUPE_PUBLIC_URL",
@@ -87,19 +89,25 @@ def test_production_says_all_that_is_wrong_at_once() -> None:
 
 
 def test_production_asks_for_nothing_more_than_it_says() -> None:
-    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "webhook_secret": "hush"}
-    settings = load(profile="production", public_url="https://shop.example.com", **keys)
-    left = production.problems(settings, {"RAY_AUTH_MODE": "token"})
-    assert left == ["TROUPE_PAYMENT_GATEWAY=test: the test gateway moves no money; a real one is needed."]
+    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": SIGNER}
+    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys)
+    production.check(settings, {"RAY_AUTH_MODE": "token"})
+
+
+def test_production_takes_no_gateway_that_moves_nothing() -> None:
+    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": SIGNER}
+    given: dict[str, Any] = {"profile": "production", "public_url": "https://shop.example.com", **keys}
+    for_tests = load(stripe_secret_key="sk_test_abc", stripe_api_base="http://127.0.0.1:12111", **given)
+    assert production.problems(for_tests, {}) == [
+        "TROUPE_STRIPE_SECRET_KEY is a key for tests, which moves no money; it must be sk_live_ or rk_live_.",
+        "TROUPE_STRIPE_API_BASE is set: that is for tests.",
+    ]
 
 
 def test_a_key_that_is_set_to_nothing_is_no_key() -> None:
-    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "webhook_secret": ""}
-    settings = load(profile="production", public_url="https://shop.example.com", **keys)
-    assert [line.partition(" ")[0] for line in production.problems(settings, {})] == [
-        "TROUPE_PAYMENT_GATEWAY=test:",
-        "TROUPE_WEBHOOK_SECRET",
-    ]
+    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": ""}
+    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys)
+    assert [line.partition(" ")[0] for line in production.problems(settings, {})] == ["TROUPE_STRIPE_WEBHOOK_SECRETS"]
 
 
 def test_the_embedded_profile_starts_with_its_defaults() -> None:
@@ -110,5 +118,5 @@ def test_production_is_refused_before_anything_starts(tmp_path: Path, monkeypatc
     monkeypatch.setenv("TROUPE_PROFILE", "production")
     ended = CliRunner().invoke(app, ["run", "--data", str(tmp_path / "data")])
     assert ended.exit_code == 1
-    assert "TROUPE_PAYMENT_GATEWAY=test" in ended.output
+    assert "TROUPE_STRIPE_SECRET_KEY is not set" in ended.output
     assert not (tmp_path / "data").exists()

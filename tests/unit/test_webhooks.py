@@ -24,7 +24,9 @@ from serve.payments.gateway.desk import GatewayDesk
 from serve.payments.gateway.outgoing import WebhookEvent
 from serve.payments.gateway.pages import page_routes, render
 from serve.payments.gateway.webhooks import SIGNATURE_HEADER, BadSignature, HttpDelivery, sign, verify
+from serve.payments.inbox import DAYS, Inbox
 from serve.payments.service import Payments
+from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, NotingEntities
 
 SECRET = "whsec_test"
@@ -260,3 +262,17 @@ async def test_a_webhook_is_sent_again_until_it_is_taken(shop: Shop) -> None:
     await shop.gateway.confirm(intent.id, key="k", method="card", reference="pm_webhook_early", return_url="/")
     await until_received(shop, 1)
     assert len(shop.entities.asked) == 1
+
+
+async def test_the_inbox_knows_an_event_until_nobody_sends_it_any_more(databases: Databases) -> None:
+    inbox, other = Inbox(databases("webhooks")), Inbox(databases("webhooks"))
+    now = now_ms()
+    for at in (now - DAYS * 86_400_000 - 1, now - 86_400_000):
+        await inbox.note(f"evt_{at}", "charge.dispute.created", "s1", at)
+    assert await other.has(f"evt_{now - 86_400_000}")
+    await asyncio.gather(*(one.note("evt_1", "payment_intent.succeeded", "s1", now) for one in (inbox, other) * 5))
+    assert await inbox.has("evt_1")
+    assert not await inbox.has("evt_2")
+    assert not await inbox.has(f"evt_{now - DAYS * 86_400_000 - 1}")
+    for one in (inbox, other):
+        await one.close()

@@ -35,6 +35,7 @@ with warnings.catch_warnings():
     from serve import app
 
 SECRET = "whsec_of_a_test"
+STRIPE_SECRET = "whsec_of_a_test_of_stripe"
 CHEAP: dict[str, Any] = {"argon2_memory_kib": 64, "argon2_time_cost": 1, "sync": "normal", "shards": 4}
 
 
@@ -75,7 +76,7 @@ def whole_shop(folder: Path, **given: Any) -> Iterator[WholeShop]:
     data = folder / "data"
     data.mkdir()
     chosen: dict[str, Any] = {"hosts": 0, "port": free_port(), "data_dir": data, "webhook_secret": SECRET}
-    chosen["carrier_secret"] = SECRET
+    chosen |= {"carrier_secret": SECRET, "stripe_webhook_secrets": STRIPE_SECRET}
     settings = settings_module.load(**{**CHEAP, **chosen, **given})
     with ending_desk(settings) as desk:
 

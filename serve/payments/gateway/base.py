@@ -75,10 +75,21 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class PaymentGateway(Protocol):
-    """Raises GatewayTimeout, GatewayUnavailable or GatewayRejected; `seconds` is the deadline of the call."""
+    """Raises GatewayTimeout, GatewayUnavailable or GatewayRejected; `seconds` is the deadline of the call.
+
+    `at`: when it was first asked for (UTC, milliseconds; 0: nobody knows). A gateway that forgets its keys looks up
+    what became of an old one, and refuses it as `attempt_expired` if nothing did.
+    """
 
     async def create_intent(
-        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+        self,
+        session: str,
+        amount: int,
+        currency: str,
+        *,
+        attempt: Attempt | None = None,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
         """One intent a session: a repetition is answered with the intent that stands.
 
@@ -86,15 +97,28 @@ class PaymentGateway(Protocol):
         """
 
     async def confirm(
-        self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
+        self,
+        intent: str,
+        *,
+        key: str,
+        method: str,
+        reference: str | None,
+        return_url: str,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
         """Start the attempt named `key`. It replaces one that waits for the shopper, and never one that may charge."""
 
-    async def look_up(self, session: str, *, seconds: float = 5.0) -> IntentState | None:
-        """The session's intent as it is now; None if there never was one."""
+    async def look_up(self, session: str, *, intent: str | None = None, seconds: float = 5.0) -> IntentState | None:
+        """The session's intent as it is now; None if there never was one. `intent`: its id, if that is known."""
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         """Cancel what can be cancelled; the answer tells what is true afterwards (it may have succeeded before)."""
 
-    async def refund(self, intent: str, *, refund_id: str, amount: int, seconds: float = 5.0) -> RefundState:
+    async def refund(
+        self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
+    ) -> RefundState:
         """Pay back `amount` of what was captured, once for each refund id."""
+
+    async def close(self) -> None:
+        """Give up what is under way. It is not used after it."""

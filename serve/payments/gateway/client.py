@@ -37,7 +37,10 @@ BATCH_SECONDS = 15.0
 
 
 class GatewayClient:
-    """Implements `PaymentGateway`, and the two calls of the hosted pages. Belongs to one event loop."""
+    """Implements `PaymentGateway`, and the two calls of the hosted pages. Belongs to one event loop.
+
+    The test gateway forgets no key, so it makes nothing of `at`.
+    """
 
     def __init__(self, carry_out: CarryOut) -> None:
         self._carry_out = carry_out
@@ -45,23 +48,40 @@ class GatewayClient:
         self._pump: asyncio.Task[None] | None = None
 
     async def create_intent(
-        self, session: str, amount: int, currency: str, *, attempt: Attempt | None = None, seconds: float = 5.0
+        self,
+        session: str,
+        amount: int,
+        currency: str,
+        *,
+        attempt: Attempt | None = None,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
         return _of(IntentState, await self._ask(Create(session, amount, currency, attempt), seconds))
 
     async def confirm(
-        self, intent: str, *, key: str, method: str, reference: str | None, return_url: str, seconds: float = 5.0
+        self,
+        intent: str,
+        *,
+        key: str,
+        method: str,
+        reference: str | None,
+        return_url: str,
+        at: int = 0,
+        seconds: float = 5.0,
     ) -> IntentState:
         return _of(IntentState, await self._ask(Confirm(intent, key, method, reference, return_url), seconds))
 
-    async def look_up(self, session: str, *, seconds: float = 5.0) -> IntentState | None:
+    async def look_up(self, session: str, *, intent: str | None = None, seconds: float = 5.0) -> IntentState | None:
         found = await self._ask(Find(session), seconds)
         return None if found is None else _of(IntentState, found)
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         return _of(IntentState, await self._ask(Cancel(intent), seconds))
 
-    async def refund(self, intent: str, *, refund_id: str, amount: int, seconds: float = 5.0) -> RefundState:
+    async def refund(
+        self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
+    ) -> RefundState:
         return _of(RefundState, await self._ask(Refund(intent, refund_id, amount), seconds))
 
     async def page(self, intent: str, number: int, *, seconds: float = 5.0) -> Page | None:
