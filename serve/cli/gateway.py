@@ -51,7 +51,7 @@ def envoy(
     door = _door(settings, nodes, own)
     guests = file.absolute().with_name(GUESTS)
     choices = Choices(_node(listen), certificate, key, admin_port, hops, jwks_seconds)
-    ring = asyncio.run(_ring(settings))
+    ring = _ring(settings)
     write(guests, json.dumps(guests_keys(ring.guest_secret)) + "\n")
     write(file, json.dumps(bootstrap(door, choices, guests), indent=1) + "\n")
     console.print(f"{file} and {guests}: envoy -c {file}")
@@ -66,7 +66,7 @@ def kong(file: File, nodes: Nodes, own: Own = None, data: Data = None) -> None:
     from serve.edge.written import write
 
     settings = read_settings(data=data)
-    made = configuration(_door(settings, nodes, own), asyncio.run(_ring(settings)))
+    made = configuration(_door(settings, nodes, own), _ring(settings))
     write(file, yaml.safe_dump(made, sort_keys=False, width=120))
     console.print(
         f"{file} has the secret of guests' tokens in it: kong config db_import {file}, or declarative_config."
@@ -127,13 +127,20 @@ def _both_or_none(certificate: Path | None, key: Path | None) -> None:
         raise typer.BadParameter("--certificate and --key are given together or not at all.")
 
 
-async def _ring(settings: "Settings") -> "KeyRing":
+def _ring(settings: "Settings") -> "KeyRing":
     """The keys that the shop signs with, from the settings or its database, where they are made if there are none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from actors.runtime.ports import Unavailable
     from serve.kept_secrets import keys_of
     from serve.users.store import open_engine
 
-    engine = open_engine(settings.database_url("users"))
     try:
-        return await keys_of(settings, engine).ring()
-    finally:
-        engine.dispose()
+        engine = open_engine(settings.database_url("users"))
+        try:
+            return asyncio.run(keys_of(settings, engine).ring())
+        finally:
+            engine.dispose()
+    except (SQLAlchemyError, Unavailable) as error:
+        console.print(f"[red]The users' database does not give the keys: {type(error).__name__}. Is troupe setup done?")
+        raise typer.Exit(1) from None

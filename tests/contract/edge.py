@@ -26,6 +26,8 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
+CUT_OFF = 0
+"""Stands for a status where the connection was closed without an answer."""
 
 
 def described() -> Any:
@@ -234,7 +236,11 @@ class Load:
                 key = f"{method}-{number}"
                 body = b"{}" if method == "POST" else None
                 headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
-                answer = client.request(method, self._paths[method], content=body, headers=headers)
+                try:
+                    answer = client.request(method, self._paths[method], content=body, headers=headers)
+                except httpx.RemoteProtocolError:
+                    self.answers[method].append((key, CUT_OFF))
+                    continue
                 if answer.status_code == 200:
                     self.ports.append(answer.json()["port"])
                 self.answers[method].append((key, answer.status_code))

@@ -19,6 +19,7 @@ closing = threading.Event()
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     notes: Path
+    port: int
 
     def do_GET(self) -> None:
         self._answer(503 if self.path == READY_PATH and closing.is_set() else 200)
@@ -30,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200)
 
     def _answer(self, status: int) -> None:
-        body = json.dumps({"port": self.connection.getsockname()[1]}).encode()
+        body = json.dumps({"port": self.port}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if closing.is_set():
@@ -44,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     port, notes = sys.argv[1:]
-    Handler.notes = Path(notes)
+    Handler.notes, Handler.port = Path(notes), int(port)
     server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
     server.daemon_threads = True
 

@@ -168,6 +168,14 @@ def test_envoy_sends_no_write_twice_and_cuts_no_stream_off() -> None:
     assert {len(one["match"]) for one in host["routes"]} == {1, 2}
 
 
+def test_without_the_keys_no_file_is_written(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "users.db").write_bytes(b"no database" * 100)
+    done = run("kong", str(tmp_path / "kong.yml"), *NODES)
+    assert (done.exit_code, "Is troupe setup done?" in done.output) == (1, True)
+    assert not (tmp_path / "kong.yml").exists()
+
+
 @pytest.mark.parametrize("name", ["", "-shop", "shop-", "a b", "x" * 33, "internal-shop"])
 def test_what_is_no_balancers_name_is_refused(name: str) -> None:
     with pytest.raises(EdgeError, match="is no name for a balancer"):
