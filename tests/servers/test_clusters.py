@@ -8,7 +8,7 @@ from tests.servers.faults import OF_CLUSTERS, Fault
 from tests.servers.stage import Stage, on_clusters
 from tests.servers.surviving import survives
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.faults]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.servers.faults import OF_DISKS, Fault
 from tests.servers.stage import Stage, on_small_disks
 from tests.servers.surviving import survives
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.faults]
+pytestmark = [pytest.mark.timeout(900), pytest.mark.faults]
 
 
 @pytest.fixture(scope="module")

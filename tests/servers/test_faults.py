@@ -9,7 +9,7 @@ from tests.servers.faults import FAULTS, Fault
 from tests.servers.stage import SERVERS, Stage, on_stage
 from tests.servers.surviving import survives
 
-pytestmark = [pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
