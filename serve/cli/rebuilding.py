@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from actors.journal.base import JournalUnavailable
 from pipelines import keep_prices
+from pipelines.log.kafka import ClientBroken
 from pipelines.log.topics import TopicsFailed
 from pipelines.progress import SqlProgress
 from pipelines.sql.revisions import SchemaBehind
@@ -33,6 +34,7 @@ from serve.settings import Settings
 BROKE_OFF = (
     SQLAlchemyError,
     KafkaError,
+    ClientBroken,
     ApiError,
     TransportError,
     ScanError,
