@@ -14,8 +14,8 @@ from pipelines.log.cloud_events import TOPICS, KafkaCluster
 from pipelines.log.kafka import Client
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
+from serve.catalog.search.choosing import names_of
 from serve.catalog.search.elastic_client import client_of
-from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.tables import changes
 from serve.event_logs import cluster_of
 from serve.migrating.failing import CannotMigrate
@@ -103,7 +103,7 @@ async def check_index(settings: Settings) -> None:
     """How far an index has come stands in it, and would be another log's place. Raises CannotMigrate."""
     if settings.elasticsearch_url is None:
         return
-    names = Names(settings.language)
+    names = names_of(settings)
     client = client_of(settings.elasticsearch_url.get_secret_value(), SECONDS)
     try:
         there = await client.indices.exists_alias(name=names.fed)
