@@ -186,7 +186,7 @@ def _no_triggers(url: sa.URL) -> str:
     return (
         f"MySQL keeps a binary log and does not let this user make the triggers that keep {url.database} unaltered. "
         "Have it started with log_bin_trust_function_creators=1, or have somebody with SUPER say SET GLOBAL "
-        "log_bin_trust_function_creators = 1, or run `troupe setup` as a user with SUPER; then run `troupe setup` again."
+        "log_bin_trust_function_creators = 1, or set up as a user with SUPER; then run `troupe setup` again."
     )
 
 

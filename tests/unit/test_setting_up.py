@@ -195,7 +195,7 @@ def test_whoever_may_not_make_triggers_is_told_what_to_set(databases: Databases,
     settings = settings_module.load(data_dir=tmp_path, mysql_url=url)
     try:
         for _ in range(2):
-            with pytest.raises(SetupFailed, match="log_bin_trust_function_creators = 1, or run"):
+            with pytest.raises(SetupFailed, match="log_bin_trust_function_creators = 1, or"):
                 setting_up.set_up_databases(settings, silent)
         owners = server.url.set(database=name).render_as_string(hide_password=False)
         setting_up.set_up_databases(settings_module.load(data_dir=tmp_path, mysql_url=owners), silent)
