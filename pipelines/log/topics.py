@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import for_code
 
@@ -43,6 +44,20 @@ async def make_topics(cluster: KafkaCluster, partitions: int, replication: int, 
             await _make(admin, cluster.prefix, partitions, replication, tell)
         finally:
             await admin.close()
+
+
+async def partitions_of(cluster: KafkaCluster) -> list[TopicPartition]:
+    """Of all topics. Raises TopicsFailed if one is not there; KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
+    await admin.start()
+    try:
+        found = await admin.describe_topics(sorted({cluster.topic(kind) for kind in TOPICS}))
+    finally:
+        await admin.close()
+    for topic in found:
+        if topic["error_code"]:
+            raise TopicsFailed(f"Kafka has no topic {topic['topic']} yet. Run `troupe setup`.")
+    return [TopicPartition(topic["topic"], one["partition"]) for topic in found for one in topic["partitions"]]
 
 
 async def _make(admin: AIOKafkaAdminClient, prefix: str, partitions: int, replication: int, tell: Tell) -> None:

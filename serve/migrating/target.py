@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy.exc import DBAPIError
 
 from actors.journal.tables import leases, records, revocations, shards, snapshots
-from pipelines.log.cloud_events import TOPICS, KafkaCluster
 from pipelines.log.kafka import Client
+from pipelines.log.topics import TopicsFailed, partitions_of
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
 from serve.catalog.search.choosing import names_of
@@ -85,7 +83,10 @@ async def check_topics(settings: Settings) -> None:
     """They are there, and nothing was ever written to them. Raises CannotMigrate, KafkaError, TimeoutError."""
     cluster = cluster_of(settings)
     async with asyncio.timeout(SECONDS):
-        partitions = await _partitions(cluster)
+        try:
+            partitions = await partitions_of(cluster)
+        except TopicsFailed as error:
+            raise CannotMigrate(str(error)) from None
         client = Client(cluster)
         try:
             ends = await (await client.consumer()).end_offsets(partitions)
@@ -114,16 +115,3 @@ async def check_index(settings: Settings) -> None:
             f"Elasticsearch has an index of another shop ({names.fed}). Delete the indexes {names.prefix}-*, then run "
             "`troupe setup`."
         )
-
-
-async def _partitions(cluster: KafkaCluster) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
-    await admin.start()
-    try:
-        found = await admin.describe_topics([cluster.topic(kind) for kind in TOPICS])
-    finally:
-        await admin.close()
-    for topic in found:
-        if topic["error_code"]:
-            raise CannotMigrate(f"Kafka has no topic {topic['topic']} yet. Run `troupe setup`.")
-    return [TopicPartition(topic["topic"], one["partition"]) for topic in found for one in topic["partitions"]]

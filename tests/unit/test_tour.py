@@ -15,8 +15,10 @@ from serve.tour.caller import Caller
 from serve.tour.causes import Cause, Causes, Hop
 from serve.tour.consumers import Reads, have_read, readers, still_to_read
 from serve.tour.looking import Stop
+from serve.tour.places import Reached, name_of
+from serve.tour.records import Stored
 from serve.tour.show import summary, tree
-from serve.tour.trail import Reached, Stored, Trail, name_of
+from serve.tour.trail import Trail
 from serve.tour.walk import Walk
 from tests.api.shopping import Buyer, Staff
 from tests.unit.whole_shop import WholeShop, whole_shop
@@ -38,7 +40,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
 def stops(shop: WholeShop) -> list[Stop]:
     caller = Caller(shop.url)
     try:
-        trail = Trail(shop.settings.data_dir, shop.settings.mails)
+        trail = Trail(shop.settings)
         walk = Walk(caller, trail, lambda: shop.token("operator", "staff"), shop.settings.shipping[0].method)
         found = []
         with shop.client() as web:
@@ -85,7 +87,7 @@ def test_a_checkout_is_followed_from_entity_to_entity_and_flow(stops: list[Stop]
     assert found[0] == ("cart", "the request")
     assert {("order", "Place from cart"), ("stock", "Hold from order"), ("order", "Held from stock")} <= set(found)
     (event,) = events(named(stops, "Check out"), "OrderPlaced")
-    assert ("payment", f"open_payments read OrderPlaced at {event.position}") in found
+    assert ("payment", f"open_payments read OrderPlaced at journal {event.position}") in found
     assert {"open_payments", "list_orders_2"} <= set(named(stops, "Check out").read[event.id])
     assert any(how.startswith("answer to CreateIntent") for _, how in found)
 
@@ -106,7 +108,7 @@ def test_nothing_of_others_is_shown(stops: list[Stop], shop: WholeShop) -> None:
     hops = [hop for stop in stops for hop in stop.hops]
     assert len({hop.record.entity for hop in hops if hop.record.kind == "order"}) == 1
     assert len({hop.record.entity for hop in hops if hop.record.kind == "cart"}) == 1
-    records = Trail(shop.settings.data_dir, shop.settings.mails).records(0)
+    records = Trail(shop.settings).records()
     assert len({record.entity for record in records if record.kind == "order"}) == len(stops) + 1
     ours = next(hop.record.entity for hop in hops if hop.record.kind == "order")
     of_stock = [hop.cause.parent for hop in hops if hop.record.kind == "stock"]
