@@ -53,8 +53,8 @@ def tour(
     """Register, search, buy, pay, track: and show each hop, from the balancer to the flows that read the events.
 
     Uses the shop that runs on the data folder (it leaves an account and an order there); if none does, starts one with
-    the demo products on a folder of its own, and removes it afterwards. What is on servers is read from the servers, and
-    a shop of its own leaves there what it wrote.
+    the demo products on a folder of its own, and removes it afterwards. What is on servers is read from them; what a
+    shop of its own wrote there it leaves.
     """
     settings = read_settings(data=data)
     running = processes.noted(settings.data_dir)
