@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -31,7 +32,7 @@ class KafkaTail:
     def __init__(self, settings: Settings) -> None:
         self._cluster = cluster_of(settings)
         self._places: dict[str, Place] = {}
-        self._told: dict[str, list[Happened]] = {}
+        self._told: defaultdict[str, deque[Happened]] = defaultdict(deque)
         self._ended = threading.Event()
         self.flows: frozenset[str] = frozenset()
         began: Future[None] = Future()
@@ -48,8 +49,8 @@ class KafkaTail:
 
     def new(self, service: str) -> list[Happened]:
         """Events of a service that is tables that were not asked for yet."""
-        told, self._told[service] = self._told.get(service, []), []
-        return told
+        told = self._told[service]
+        return [told.popleft() for _ in range(len(told))]
 
     def _run(self, began: "Future[None]") -> None:
         try:
@@ -85,7 +86,7 @@ class KafkaTail:
             return  # sent twice: flows go by the first
         self._places[happened.id] = Place(text, f"@{partition.topic}-{partition.partition}", record.offset + 1)
         if happened.kind not in KINDS:
-            self._told.setdefault(TOPICS[happened.kind], []).append(happened)
+            self._told[TOPICS[happened.kind]].append(happened)
 
 
 async def _groups(cluster: KafkaCluster) -> frozenset[str]:

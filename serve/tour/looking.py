@@ -14,8 +14,6 @@ from serve.tour.trail import Mail, Trail
 
 QUIET_SECONDS = 15.0
 LOOK_EVERY = 0.1
-LATE_SECONDS = 5.0
-"""A record may be seen before the one that it follows from, if they stand in two journals."""
 USERS = "users"
 
 
@@ -75,8 +73,9 @@ class Looking:
         return Stop(title, calls, hops, told, read, mails, says, places, indexed)
 
     def _new_hops(self) -> list[Hop]:
+        """Also those that were seen before what they follow from, which may stand in another journal."""
         now = time.monotonic()
-        self._unexplained = [one for one in self._unexplained if now - one[0] < LATE_SECONDS]
+        self._unexplained = [one for one in self._unexplained if now - one[0] < QUIET_SECONDS]
         self._unexplained += [(now, record) for record in self._trail.records()]
         hops: list[Hop] = []
         while found := self.causes.take([record for _, record in self._unexplained]):
