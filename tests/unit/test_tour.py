@@ -183,13 +183,13 @@ def test_a_flow_is_a_cause_only_of_the_command_that_it_makes_of_the_event() -> N
 
 
 class InTwoJournals(Trail):
-    """The second of two records is seen before the first, and its event in Kafka later still."""
+    """The last of three records is seen before the one that it follows from, and the event in Kafka later still."""
 
     def __init__(self) -> None:
-        sends = (SentMessage("cart", "u1", encode(PACKED)),)
-        first = record("order", "o1", 1, "c:c1", sends=sends, events=(encode(PACKED),))
-        self._looks = [[record("cart", "u1", 1, "m:order/o1/1/0")], [], [first], []]
-        self._id = first.events[0].id
+        first, second = (SentMessage(kind, name, encode(PACKED)) for kind, name in (("cart", "u1"), ("stock", "S")))
+        asked = record("order", "o1", 1, "c:c1", sends=(first,), events=(encode(PACKED),))
+        late = record("cart", "u1", 1, "m:order/o1/1/0", sends=(second,))
+        self._looks = [[asked, record("stock", "S", 1, "m:cart/u1/1/0")], [], [late], []]
 
     def skip(self, service: str) -> None: ...
 
@@ -216,7 +216,11 @@ def test_what_comes_late_is_waited_for() -> None:
     looking = Looking(InTwoJournals())
     looking.causes.expect("c1")
     stop = looking.stop("Late", [], "u1", "")
-    assert written(stop) == [("order", "the request"), ("cart", "OrderPacked from order")]
+    assert written(stop) == [
+        ("order", "the request"),
+        ("cart", "OrderPacked from order"),
+        ("stock", "OrderPacked from cart"),
+    ]
     (event,) = events(stop, "OrderPacked")
     assert f"event OrderPacked  at {stop.places[event.id]}" in shown(stop)
     assert stop.places == {"order/o1/1/0": "Kafka orders, partition 1, offset 7"}
