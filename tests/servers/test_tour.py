@@ -1,10 +1,12 @@
 """The tour of a shop on real servers, each of which is then asked itself, by clients that are none of the shop's."""
 
 import asyncio
+import operator
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -32,6 +34,7 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(420)]
 SECONDS = 60.0
+T = TypeVar("T")
 MUGS = ("TOUR-1", "TOUR-2", "TOUR-3")
 
 
@@ -79,26 +82,27 @@ def event_of(stop: Stop, name: str) -> Happened:
     return event
 
 
-def in_kafka(shop: RunningShop, topic: str, enough: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """The records of a topic, from the first on, by the event that each tells; once they are enough."""
+def in_kafka(shop: RunningShop, topic: str, wanted: Callable[[dict[str, Any]], T]) -> T:
+    """What is wanted of the records of a topic, which come by the event that each tells; once there is something."""
 
-    async def read() -> dict[str, Any]:
+    async def read() -> T:
         consumer = AIOKafkaConsumer(
             shop.settings.kafka_prefix + topic,
             bootstrap_servers=address("KAFKA"),
             auto_offset_reset="earliest",
             isolation_level="read_committed",
         )
-        read: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         await consumer.start()
         try:
             async with asyncio.timeout(SECONDS):
-                while not enough(read):
+                while not (answer := wanted(known)):
                     for records in (await consumer.getmany(timeout_ms=200)).values():
-                        read |= {dict(record.headers)["ce_id"].decode(): record for record in records}
+                        # The first of an event that was sent twice.
+                        known = {dict(record.headers)["ce_id"].decode(): record for record in records} | known
         finally:
             await consumer.stop()
-        return read
+        return answer
 
     return asyncio.run(read())
 
@@ -106,8 +110,8 @@ def in_kafka(shop: RunningShop, topic: str, enough: Callable[[dict[str, Any]], o
 def seen(stop: Stop, name: str, shop: RunningShop, topic: str) -> Any:
     """The record in Kafka of the only such event of a stop; it stands where the tour says."""
     event = event_of(stop, name)
-    record = in_kafka(shop, topic, lambda read: event.id in read)[event.id]
-    assert stop.places[event.id] == (f"Kafka {record.topic}, partition {record.partition}, offset {record.offset}")
+    record = in_kafka(shop, topic, lambda read: read.get(event.id))
+    assert stop.places[event.id] == f"Kafka {record.topic}, partition {record.partition}, offset {record.offset}"
     assert dict(record.headers)["ce_type"] == f"{name}/1".encode()
     assert record.key == event.entity.encode()
     return record
@@ -175,19 +179,19 @@ def test_a_payment_starts_only_after_the_event(shop: RunningShop) -> None:
                 buyer.add(MUGS[0])
                 order_id = body(buyer.check_out(headers=at_once), 202)["id"]
                 orders.append(order_id)
-                in_kafka(shop, "orders", lambda read, id=order_id: placed_in(read, id))
+                in_kafka(shop, "orders", partial(placed_in, order_id=order_id))
             assert [payment_records(shop, order_id) for order_id in orders] == [[], []]
             assert [buyer.order(id)["status"] for buyer, id in zip(buyers, orders, strict=True)] == ["reserved"] * 2
         for buyer, order_id in zip(buyers, orders, strict=True):
             buyer.order_when(order_id, status="confirmed")
     opened = str(SessionOpened.__struct_config__.tag).encode()
     for order_id in orders:
-        (event_id,) = placed_in(in_kafka(shop, "orders", lambda read, id=order_id: placed_in(read, id)), order_id)
+        (event_id,) = in_kafka(shop, "orders", partial(placed_in, order_id=order_id))
         _, _, version, index = event_id.split("/")
         placed = Happened(0, "order", order_id, int(version), int(index), 0, b"")
         assert payment_records(shop, order_id)[0].command_id == "c:" + command_id("open_payments", placed)
-        payments = in_kafka(shop, "payments", lambda read, id=order_id: f"payment/{id}/1/0" in read)
-        assert dict(payments[f"payment/{order_id}/1/0"].headers)["ce_type"] == opened
+        first = in_kafka(shop, "payments", operator.methodcaller("get", f"payment/{order_id}/1/0"))
+        assert dict(first.headers)["ce_type"] == opened
 
 
 def placed_in(read: dict[str, Any], order_id: str) -> list[str]:
