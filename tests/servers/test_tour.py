@@ -110,7 +110,7 @@ def in_kafka(shop: RunningShop, topic: str, wanted: Callable[[dict[str, Any]], T
 def seen(stop: Stop, name: str, shop: RunningShop, topic: str) -> Any:
     """The record in Kafka of the only such event of a stop; it stands where the tour says."""
     event = event_of(stop, name)
-    record = in_kafka(shop, topic, lambda read: read.get(event.id))
+    record = in_kafka(shop, topic, operator.methodcaller("get", event.id))
     assert stop.places[event.id] == f"Kafka {record.topic}, partition {record.partition}, offset {record.offset}"
     assert dict(record.headers)["ce_type"] == f"{name}/1".encode()
     assert record.key == event.entity.encode()
