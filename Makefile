@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run servers run-servers tour test test-servers faults check simulate bench settings-docs openapi format lock clean
+.PHONY: help install run servers run-servers tour tour-servers test test-servers faults check simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
 	@echo "make servers   start real MySQL, MongoDB, Redis, Kafka and Elasticsearch without containers, until Ctrl-C"
 	@echo "make run-servers  the shop on those"
 	@echo "make tour      walk through a shop and show every hop of every request"
+	@echo "make tour-servers  the same through a shop on real servers, each of which is asked itself"
 	@echo "make test      install and run the whole test suite"
 	@echo "make test-servers  start real servers and run the tests that need them"
 	@echo "make faults    hurt real servers in every way under load, and write docs/faults.md; goes on where it was"
@@ -44,6 +45,9 @@ run-servers: install
 
 tour: install
 	@$(BIN)/troupe tour
+
+tour-servers: install
+	@$(BIN)/python -m deploy.servers run --settings -- sh -c '$(BIN)/troupe setup && exec $(BIN)/troupe tour --own'
 
 test: install
 	$(BIN)/python -m pytest

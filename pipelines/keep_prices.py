@@ -80,14 +80,13 @@ class KeptPrices:
             while True:
                 began = self._clock.monotonic()
                 happened = await self._log.read(self._position, BATCH)
-                for one, event in await asyncio.to_thread(self._decoded, happened):
-                    self._take(one, event)
-                if happened:
-                    self._position = happened[-1].position
-                    metrics.HANDLED.labels(NAME).inc(len(happened))
-                if len(happened) < BATCH:
+                if not happened:
                     self._whole_at = began
                     return
+                for one, event in await asyncio.to_thread(self._decoded, happened):
+                    self._take(one, event)
+                self._position = happened[-1].position
+                metrics.HANDLED.labels(NAME).inc(len(happened))
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE

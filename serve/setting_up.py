@@ -21,6 +21,8 @@ LOCK_SECONDS = 60
 CHANGE_SECONDS = 3600
 """That a change of one table may take; large ones are copied."""
 _DENIED = (1044, 1045, 1142, 1227)
+_NO_TRIGGERS = 1419
+"""Where there is a binary log, triggers are for the trusted."""
 
 
 class SetupFailed(Exception):
@@ -42,6 +44,8 @@ def set_up_databases(settings: Settings, tell: Tell) -> None:
         except SchemaBehind as error:
             raise SetupFailed(str(error)) from None
         except OperationalError as error:
+            if _code(error) == _NO_TRIGGERS:
+                raise SetupFailed(_no_triggers(url)) from None
             raise SetupFailed(f"The database {_named(name, url)} cannot be set up: {error.orig}") from None
 
 
@@ -176,6 +180,14 @@ def alone(url: sa.URL) -> Iterator[sa.Connection]:
             yield connection
         finally:
             connection.exec_driver_sql("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _no_triggers(url: sa.URL) -> str:
+    return (
+        f"MySQL keeps a binary log and does not let this user make the triggers that keep {url.database} unaltered. "
+        "Have it started with log_bin_trust_function_creators=1, or have somebody with SUPER say SET GLOBAL "
+        "log_bin_trust_function_creators = 1, or set up as a user with SUPER; then run `troupe setup` again."
+    )
 
 
 def _code(error: DBAPIError) -> int | None:

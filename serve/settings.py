@@ -108,8 +108,9 @@ class Settings(BaseSettings):
     kafka_servers: str = Field("", description="Kafka's bootstrap servers, host:9092,host:9092; empty: the databases")
     kafka_prefix: str = Field(
         "",
-        pattern=r"^[a-z0-9._-]{0,60}$",
-        description="before the names of topics and groups, where shops share Kafka",
+        # An index of Elasticsearch must not begin with a sign; the name of a flow's progress has 64 characters.
+        pattern=r"^([a-z0-9][a-z0-9._-]{0,31})?$",
+        description="before the names of topics, groups and search indexes, where shops share Kafka or Elasticsearch",
     )
     pipelines: int = Field(1, ge=1, le=64, description="processes that run the flows over Kafka")
     kafka_replication: int = Field(3, ge=1, le=7, description="copies of each partition of a topic that setup makes")

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_origin
@@ -240,6 +241,16 @@ def end(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
+
+
+@contextmanager
+def paused(process: psutil.Process) -> Iterator[None]:
+    """As if its machine stood still; it goes on at the end of the block and knows nothing of it."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
 
 
 def free_port() -> int:

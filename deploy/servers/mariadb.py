@@ -106,10 +106,10 @@ class MariaDB(Service):
 
 
 def accounts_sql(password: str) -> str:
-    """A statement a line: the account that a shop uses, which may make databases, and a password for root."""
+    """A statement a line: the account that a shop uses, which may make databases and users, and a password for root."""
     return (
         f"CREATE USER IF NOT EXISTS 'troupe'@'{HOST}' IDENTIFIED BY '{password}';\n"
-        f"GRANT ALL PRIVILEGES ON *.* TO 'troupe'@'{HOST}';\n"
+        f"GRANT ALL PRIVILEGES ON *.* TO 'troupe'@'{HOST}' WITH GRANT OPTION;\n"
         f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';\n"
         "CREATE DATABASE IF NOT EXISTS troupe CHARACTER SET utf8mb4;\n"
     )

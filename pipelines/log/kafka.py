@@ -12,6 +12,8 @@ from pipelines.log.cloud_events import KafkaCluster, NotAnEvent, from_kafka
 
 FETCH = 1000
 STOP_SECONDS = 5.0
+READ_SECONDS = 20.0
+LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("troupe.flows")
 
@@ -101,7 +103,7 @@ class Client:
 class PartitionLog:
     """Implements `EventLog` over one partition that the consumer has. Positions are offsets, counted from 1.
 
-    For one reader: it moves the consumer.
+    For one reader: it moves the consumer. It does not wait for what is fetched: an empty answer may just be early.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
@@ -167,9 +169,19 @@ class TopicLog:
         self._reading: tuple[AIOKafkaConsumer, PartitionLog] | None = None
 
     async def read(self, after: int, limit: int) -> list[Happened]:
-        """As `EventLog.read`. Raises KafkaError."""
+        """As `EventLog.read`. Raises KafkaError; TimeoutError if 20 s did not bring what is there."""
         async with self._turn:
-            return await (await self._open())[1].read(after, limit)
+            consumer, log = await self._open()
+            found = await log.read(after, limit)
+            if found:
+                return found
+            end = await self._end(consumer)
+            async with asyncio.timeout(READ_SECONDS):
+                # By the consumer's own place: behind the last event may be what is none, or was compacted away.
+                while not found and await consumer.position(self._partition) < end:
+                    await log.wait(after, LOOK_SECONDS)
+                    found = await log.read(after, limit)
+            return found
 
     async def wait(self, after: int, seconds: float) -> None:
         """As `EventLog.wait`. Raises KafkaError."""
@@ -179,13 +191,14 @@ class TopicLog:
     async def end(self) -> int:
         """The last position; 0 if nothing is there yet. Raises KafkaError."""
         async with self._turn:
-            consumer, _ = await self._open()
-            ends = await consumer.end_offsets([self._partition])
-            return int(ends[self._partition])
+            return await self._end((await self._open())[0])
 
     async def close(self) -> None:
         async with self._turn:
             await self._client.close()
+
+    async def _end(self, consumer: AIOKafkaConsumer) -> int:
+        return int((await consumer.end_offsets([self._partition]))[self._partition])
 
     async def _open(self) -> tuple[AIOKafkaConsumer, PartitionLog]:
         consumer = await self._client.consumer()

@@ -67,13 +67,13 @@ async def _make(admin: AIOKafkaAdminClient, prefix: str, partitions: int, replic
             )
 
 
-async def partitions_of(cluster: KafkaCluster, kinds: Iterable[str]) -> list[TopicPartition]:
+async def partitions_of(cluster: KafkaCluster, kinds: Iterable[str] = TOPICS) -> list[TopicPartition]:
     """Those of the topics of some kinds. Raises TopicsFailed if one is missing; KafkaError, TimeoutError."""
     admin = AIOKafkaAdminClient(bootstrap_servers=cluster.servers, **cluster.access.options())
     async with asyncio.timeout(SECONDS):
         await admin.start()
         try:
-            found = await admin.describe_topics([cluster.topic(kind) for kind in kinds])
+            found = await admin.describe_topics(sorted({cluster.topic(kind) for kind in kinds}))
         finally:
             await admin.close()
     for topic in found:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -45,17 +44,17 @@ _REFUSALS = {
 def refusals(dialect: str) -> list[str]:
     """The triggers of `METADATA` that keep its rows as they are."""
     return [
-        f"CREATE TRIGGER {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} {_REFUSALS[dialect]}"
-        for table in (CHANGES, OUTCOMES)
+        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} {_REFUSALS[dialect]}"
+        for table in (CHANGES.name, OUTCOMES.name)
         for verb in ("UPDATE", "DELETE")
     ]
 
 
 @sa.event.listens_for(METADATA, "after_create")
-def _refuse(_: sa.MetaData, connection: sa.Connection, *, tables: Collection[sa.Table], **__: Any) -> None:
-    if CHANGES in tables:
-        for trigger in refusals(connection.dialect.name):
-            connection.exec_driver_sql(trigger)
+def _refuse(_: sa.MetaData, connection: sa.Connection, **__: Any) -> None:
+    """Also where the tables are there already: who made them may have broken off before the triggers."""
+    for trigger in refusals(connection.dialect.name):
+        connection.exec_driver_sql(trigger)
 
 
 class Change(NamedTuple):

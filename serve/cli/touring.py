@@ -9,14 +9,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
+from aiokafka.errors import KafkaError
+from elasticsearch import ApiError, TransportError
+from pymongo.errors import PyMongoError
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
+from pipelines.log.topics import TopicsFailed
 from serve import processes
 from serve import settings as settings_module
 from serve.cli import access
@@ -32,6 +37,7 @@ from serve.tour.walk import Walk
 START_SECONDS = 240.0
 STOP_SECONDS = 90.0
 LOOK_EVERY = 0.5
+AWAY = (SQLAlchemyError, PyMongoError, KafkaError, ApiError, TransportError, TimeoutError, TopicsFailed)
 
 console = Console(highlight=False)
 complaints = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -47,7 +53,8 @@ def tour(
     """Register, search, buy, pay, track: and show each hop, from the balancer to the flows that read the events.
 
     Uses the shop that runs on the data folder (it leaves an account and an order there); if none does, starts one with
-    the demo products on a folder of its own, and removes it afterwards.
+    the demo products on a folder of its own, and removes it afterwards. What is on servers is read from them; what a
+    shop of its own wrote there it leaves.
     """
     settings = read_settings(data=data)
     running = processes.noted(settings.data_dir)
@@ -61,25 +68,21 @@ def tour(
     except CallFailed as error:
         complaints.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
+    except AWAY as error:
+        # A driver's text may have the address in it, and that a password.
+        complaints.print(f"A server does not answer: {type(error).__name__}", style="red")
+        raise typer.Exit(1) from None
 
 
 def _walk(settings: Settings, url: str) -> None:
-    caller = Caller(url)
-    try:
+    with closing(Caller(url)) as caller, closing(Trail(settings)) as trail:
         stops: list[Stop] = []
-        walk = Walk(
-            caller,
-            Trail(settings.data_dir, settings.mails),
-            lambda: asyncio.run(access.staff_token(settings)),
-            settings.shipping[0].method,
-        )
+        walk = Walk(caller, trail, lambda: asyncio.run(access.staff_token(settings)), settings.shipping[0].method)
         for stop in walk.stops():
             stops.append(stop)
             console.print(tree(len(stops), stop))
             console.print()
         console.print(summary(stops))
-    finally:
-        caller.close()
 
 
 @contextmanager

@@ -8,13 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from actors.journal.tables import leases, records, revocations, shards, snapshots
-from pipelines.log.cloud_events import TOPICS
 from pipelines.log.kafka import Client
 from pipelines.log.topics import TopicsFailed, partitions_of
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
+from serve.catalog.search.choosing import names_of
 from serve.catalog.search.elastic_client import client_of
-from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.tables import changes
 from serve.event_logs import cluster_of
 from serve.migrating.failing import CannotMigrate
@@ -85,7 +84,7 @@ async def check_topics(settings: Settings) -> None:
     cluster = cluster_of(settings)
     async with asyncio.timeout(SECONDS):
         try:
-            partitions = await partitions_of(cluster, TOPICS)
+            partitions = await partitions_of(cluster)
         except TopicsFailed as error:
             raise CannotMigrate(str(error)) from None
         client = Client(cluster)
@@ -105,7 +104,7 @@ async def check_index(settings: Settings) -> None:
     """How far an index has come stands in it, and would be another log's place. Raises CannotMigrate."""
     if settings.elasticsearch_url is None:
         return
-    names = Names(settings.language)
+    names = names_of(settings)
     client = client_of(settings.elasticsearch_url.get_secret_value(), SECONDS)
     try:
         there = await client.indices.exists_alias(name=names.fed)

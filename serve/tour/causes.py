@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from pipelines.flow import command_id
 from pipelines.log.base import Happened
-from serve.tour.trail import Stored, name_of
+from serve.tour.places import Place, in_the_databases, name_of
+from serve.tour.records import Stored
 
 COMMANDS_OF_A_FLOW = 4
 """How many commands to one entity a flow may make of one event, at most."""
@@ -34,12 +35,15 @@ class Hop(NamedTuple):
 class Causes:
     """Takes in the journal as it grows and keeps what follows from the requests that it was told of."""
 
-    def __init__(self, flows: Callable[[], Iterable[str]]) -> None:
-        """`flows`: the names of those that have come anywhere, asked at each look."""
+    def __init__(
+        self, flows: Callable[[], Iterable[str]], place: Callable[[Happened], Place | None] = in_the_databases
+    ) -> None:
+        """`flows`: the names of those that run, asked at each look. `place`: where an event stands that they read."""
         self._flows = flows
+        self._place = place
         self._asked: set[str] = set()
         self._records: dict[Key, Stored] = {}
-        self._by_flows: dict[str, Cause] = {}
+        self._by_flows: dict[str, tuple[str, Happened, Key | None]] = {}
         self._entities: set[tuple[str, str]] = set()
         self._due: set[tuple[str, str, str]] = set()
         self._arrived: set[tuple[str, str, str]] = set()
@@ -59,7 +63,7 @@ class Causes:
         return bool(self._due - self._arrived)
 
     def take(self, records: Sequence[Stored]) -> list[Hop]:
-        """Those that follow from the requests, in order; all others are passed over."""
+        """Those that follow from the requests, in order; others are passed over, and may be given again later."""
         hops = []
         for record in records:
             cause = self._cause(record)
@@ -78,8 +82,7 @@ class Causes:
     def _note_event(self, happened: Happened, parent: Key | None) -> None:
         for flow in self._flows():
             for index in range(COMMANDS_OF_A_FLOW):
-                how = f"{flow} read {name_of(happened.event)} at {happened.position}"
-                self._by_flows[command_id(flow, happened, index)] = Cause(how, parent)
+                self._by_flows[command_id(flow, happened, index)] = flow, happened, parent
 
     def _note_work(self, record: Stored) -> None:
         name = f"{record.kind}/{record.entity}/{record.version}"
@@ -96,7 +99,9 @@ class Causes:
         if rest in self._asked:
             return Cause("the request", None)
         if rest in self._by_flows:
-            return self._by_flows[rest]
+            flow, happened, parent = self._by_flows[rest]
+            place = self._place(happened)
+            return None if place is None else Cause(f"{flow} read {name_of(happened.event)} at {place.text}", parent)
         if (record.kind, record.entity) in self._entities:
             # A payment gateway's webhook, a browser that comes back: they bring no key that could be told from here.
             return Cause("a command from outside, not named by the tour", None)

@@ -11,7 +11,7 @@ from actors.decision import Message
 from pipelines.flow import Flow
 from pipelines.log.base import Happened
 from pipelines.projection import Projection
-from serve.tour.trail import Reached, name_of
+from serve.tour.places import Reached, name_of
 
 Reads = Mapping[str, tuple[type[Message], ...]]
 
@@ -41,7 +41,7 @@ def still_to_read(happened: Happened, flows: Mapping[str, Reads], reached: Reach
     return [
         flow
         for flow in read_by(happened, flows)
-        if flow in reached.positions and not reached.done(flow, happened) and (flow, happened.id) not in reached.letters
+        if flow in reached.flows and not reached.done(flow, happened) and (flow, happened.id) not in reached.letters
     ]
 
 

@@ -1,6 +1,6 @@
 """A stop of a tour as a tree. Every line comes from what was answered, connected or written."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from rich.markup import escape
 from rich.table import Table
@@ -11,7 +11,7 @@ from serve.gateway.principals import Principal
 from serve.tour.caller import Called
 from serve.tour.causes import Hop
 from serve.tour.looking import Stop
-from serve.tour.trail import JOURNAL, Mail, name_of
+from serve.tour.places import name_of
 
 SHORT = 8
 
@@ -21,6 +21,9 @@ def tree(number: int, stop: Stop) -> Tree:
     top = Tree(f"[bold]{number}. {escape(stop.title)}[/]" + (f"  [dim]{escape(stop.says)}[/]" if stop.says else ""))
     for called in stop.calls:
         _add_call(top, called)
+    for one in stop.indexed:
+        where = f"[dim]in Elasticsearch, {escape(one.home)}[/]"
+        top.add(f"[green]document[/] {escape(one.product)} v{one.version}  {where}")
     _add_told(top, stop)
     _add_hops(top, stop)
     return top
@@ -66,8 +69,7 @@ def _add_told(top: Tree, stop: Stop) -> None:
     for one in stop.told:
         happened = one.happened
         head = f"[green]row[/] {happened.kind}/{_short(happened.entity)} v{happened.version}"
-        branch = top.add(f"{head} in {one.service}.db")
-        _add_event(branch, happened, f"{one.service}' outbox", stop.read, stop.mails)
+        _add_event(top.add(f"{head} in {escape(one.home)}"), happened, stop)
 
 
 def _add_hops(top: Tree, stop: Stop) -> None:
@@ -79,9 +81,11 @@ def _add_hops(top: Tree, stop: Stop) -> None:
         branch = under.add(
             f"[green]entity[/] {record.kind}/{_short(record.entity)} v{record.version}  [dim]{escape(_why(hop))}[/]"
         )
+        if record.home:
+            branch.add(f"[green]record[/] {escape(record.home)}")
         branches[record.kind, record.entity, record.version] = branch
         for happened in record.events:
-            _add_event(branch, happened, JOURNAL, stop.read, stop.mails)
+            _add_event(branch, happened, stop)
 
 
 def _why(hop: Hop) -> str:
@@ -89,15 +93,14 @@ def _why(hop: Hop) -> str:
     return hop.cause.how + (f" (v{parent[2]})" if parent is not None else "")
 
 
-def _add_event(
-    branch: Tree, happened: Happened, log: str, read: Mapping[str, list[str]], mails: Iterable[Mail]
-) -> None:
-    place = f"{log} {happened.position}" + (f".{happened.index}" if happened.index else "")
-    event = branch.add(f"[yellow]event[/] {name_of(happened.event)}  [dim]at {place}[/]")
-    flows = read.get(happened.id, [])
+def _add_event(branch: Tree, happened: Happened, stop: Stop) -> None:
+    place = stop.places.get(happened.id)
+    at = f"  [dim]at {escape(place)}[/]" if place else ""
+    event = branch.add(f"[yellow]event[/] {name_of(happened.event)}{at}")
+    flows = stop.read.get(happened.id, [])
     if flows:
         event.add(f"[magenta]read by[/] {', '.join(flows)}")
-    for mail in mails:
+    for mail in stop.mails:
         if mail.event_id == happened.id:
             file = f" “{escape(mail.subject)}” {mail.file}" if mail.file else ""
             event.add(f"[magenta]mail[/] {mail.template}: {mail.outcome}{file}")

@@ -1,59 +1,28 @@
-"""What a shop has written: records, outboxes, how far its flows are, its mails. Read only, while the shop runs."""
+"""What a shop has written: records, outboxes, how far its flows are, its mails. Read only, while the shop runs.
 
-import sqlite3
+Each is read where the settings say that it stands: in the data folder, or on the servers themselves.
+"""
+
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
+import sqlalchemy as sa
 
-from actors.runtime.wire import Body, Note, Record, body_of
 from pipelines.log.base import Happened
+from pipelines.log.outbox import outbox_table
+from pipelines.progress_tables import DEAD_LETTERS, INBOX, POSITIONS
+from serve.notifications.tables import MAILS
+from serve.settings import Settings
+from serve.tour.databases import Database
+from serve.tour.kafka_tail import KafkaTail
+from serve.tour.places import Place, Reached, in_the_databases
+from serve.tour.products import Indexed, products_in
+from serve.tour.records import CartRecords, Records, SqlRecords, Stored
 
-BUSY_SECONDS = 10.0
-JOURNAL = "journal"
-OUTBOXES = ("users", "catalog")
-
-_RECORDS = (
-    "SELECT position, record_id, kind, shard, seq, epoch, entity, version, command_id, body FROM records "
-    "WHERE position > ? ORDER BY position"
-)
-_OUTBOX = "SELECT position, kind, entity, version, number, at, event FROM outbox WHERE position > ? ORDER BY position"
-
-
-class Stored(NamedTuple):
-    """A decision and its place in the journal."""
-
-    position: int
-    kind: str
-    entity: str
-    version: int
-    command_id: str
-    body: Body
-
-    @property
-    def events(self) -> list[Happened]:
-        return [
-            Happened(self.position, self.kind, self.entity, self.version, index, self.body.at, event)
-            for index, event in enumerate(self.body.events)
-        ]
-
-
-class Reached(NamedTuple):
-    """By flow: every event up to its position is done with, and those of `ahead`; `letters` it gave up on."""
-
-    positions: dict[str, int]
-    ahead: frozenset[tuple[str, str]]
-    letters: frozenset[tuple[str, str]]
-
-    def done(self, flow: str, happened: Happened) -> bool:
-        """Whether the flow is done with an event of its log, and did not put it aside."""
-        mine = (flow, happened.id)
-        passed = mine in self.ahead or self.positions.get(flow, -1) >= happened.position
-        return passed and mine not in self.letters
+OUTBOX = outbox_table(sa.MetaData())
 
 
 class Mail(NamedTuple):
@@ -66,65 +35,74 @@ class Mail(NamedTuple):
     subject: str
 
 
-class _Tagged(msgspec.Struct):
-    type: str
-
-
-_tag = msgspec.msgpack.Decoder(_Tagged)
-
-
-def name_of(message: bytes) -> str:
-    """``OrderPlaced`` of an encoded OrderPlaced/1."""
-    return _tag.decode(message).type.partition("/")[0]
-
-
 class Trail:
-    """Over the data folder of a shop, and the folder that its mails go to."""
+    """Of the shop that these settings are of. Raises what its databases raise. `close` when done."""
 
-    def __init__(self, folder: Path, mails: Path) -> None:
-        self._folder = folder
-        self._mails = mails
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._databases: dict[str, Database] = {}
+        self._journals: list[Records] = [SqlRecords(self._database("journal"), settings.shards)]
+        if settings.mongo_url is not None:
+            self._journals.append(CartRecords(settings.mongo_url.get_secret_value(), settings.shards))
+        self._kafka = KafkaTail(settings) if settings.kafka_servers else None
+        self._outboxes: dict[str, int] = {}
 
-    def end(self, log: str) -> int:
-        """The last position of the journal or of a service's outbox; 0 if there is none."""
-        table = "records" if log == JOURNAL else "outbox"
-        rows = self._rows(log, table, f"SELECT COALESCE(MAX(position), 0) FROM {table}")
-        return int(rows[0][0]) if rows else 0
+    def close(self) -> None:
+        for one in (*self._journals, *self._databases.values(), *([self._kafka] if self._kafka else ())):
+            one.close()
 
-    def records(self, after: int) -> list[Stored]:
-        """Decisions behind a position of the journal, in order."""
-        found = []
-        for position, *rest in self._rows(JOURNAL, "records", _RECORDS, (after,)):
-            record = Record(*rest)
-            body = body_of(record)
-            if body.note is Note.DECISION:
-                found.append(Stored(position, record.kind, record.entity, record.version, record.command_id, body))
-        return found
+    def skip(self, service: str) -> None:
+        """What stands in the journals and has been told by a service until now is nobody's news."""
+        for journal in self._journals:
+            journal.skip()
+        self.told(service)
 
-    def outbox(self, service: str, after: int) -> list[Happened]:
-        """Events of a service that is tables; none where it has no outbox."""
-        return [Happened(*row) for row in self._rows(service, "outbox", _OUTBOX, (after,))]
+    def records(self) -> list[Stored]:
+        """Decisions that were not read yet; those of each shard in order."""
+        return [record for journal in self._journals for record in journal.new()]
+
+    def told(self, service: str) -> list[Happened]:
+        """Events of a service that is tables that were not read yet; none where there is no outbox."""
+        if self._kafka is not None:
+            return self._kafka.new(service)
+        position = OUTBOX.c.position
+        behind = position > self._outboxes.get(service, 0)
+        rows = self._database(service).rows(sa.select(OUTBOX).where(behind).order_by(position))
+        if rows:
+            self._outboxes[service] = int(rows[-1].position)
+        return [Happened(*row) for row in rows]
+
+    def home(self, service: str) -> str:
+        """Where the rows of a service stand."""
+        database = self._database(service)
+        return f"{service}.db" if database.is_file else f"MySQL, {database.name}"
+
+    def place(self, happened: Happened) -> Place | None:
+        """Where an event stands that flows read; None: it was not seen there yet."""
+        return in_the_databases(happened) if self._kafka is None else self._kafka.place(happened.id)
 
     def reached(self) -> Reached:
-        return Reached(
-            {
-                str(row[0]): int(row[1])
-                for row in self._rows("flows", "positions", "SELECT flow, position FROM positions")
-            },
-            self._pairs("inbox"),
-            self._pairs("dead_letters"),
-        )
+        positions = {str(row.flow): int(row.position) for row in self._database("flows").rows(sa.select(POSITIONS))}
+        groups = self._kafka.flows if self._kafka is not None else frozenset[str]()
+        return Reached(positions, self._pairs(INBOX), self._pairs(DEAD_LETTERS), self.place, groups)
+
+    def indexed(self, skus: Sequence[str]) -> list[Indexed]:
+        """What Elasticsearch itself has of the products with these SKUs; nothing where there is none."""
+        return products_in(self._settings, skus)
 
     def mails_of(self, event_ids: Sequence[str]) -> list[Mail]:
         """Those that were meant to be sent because of these events, in order of time."""
-        marks = ", ".join("?" * len(event_ids))
-        query = (
-            "SELECT message_id, event_id, template, COALESCE(outcome, 'sending') FROM mails "
-            f"WHERE event_id IN ({marks}) ORDER BY created_at, message_id"
+        columns = MAILS.c
+        query = sa.select(columns.message_id, columns.event_id, columns.template, columns.outcome)
+        because = columns.event_id.in_(list(event_ids))
+        rows = self._database("notifications").rows(
+            query.where(because).order_by(columns.created_at, columns.message_id)
         )
-        rows = self._rows("notifications", "mails", query, event_ids)
         files = self.mail_files() if rows else {}
-        return [Mail(event, template, outcome, *files.get(id, ("", ""))) for id, event, template, outcome in rows]
+        return [
+            Mail(event_id, template, outcome or "sending", *files.get(message_id, ("", "")))
+            for message_id, event_id, template, outcome in rows
+        ]
 
     def mail_files(self) -> dict[str, tuple[str, str]]:
         """File name and subject by Message-ID."""
@@ -132,7 +110,7 @@ class Trail:
 
     def letters(self) -> Iterator[tuple[Path, EmailMessage]]:
         """Every mail that lies in the folder."""
-        for path in sorted(self._mails.glob("*.eml")):
+        for path in sorted(self._settings.mails.glob("*.eml")):
             try:
                 mail = message_from_bytes(path.read_bytes(), policy=policy.default)
             except FileNotFoundError:
@@ -140,21 +118,12 @@ class Trail:
             assert isinstance(mail, EmailMessage)
             yield path, mail
 
-    def _pairs(self, table: str) -> frozenset[tuple[str, str]]:
-        query = f"SELECT flow, event_id FROM {table}"
-        return frozenset((str(row[0]), str(row[1])) for row in self._rows("flows", table, query))
+    def _pairs(self, table: sa.Table) -> frozenset[tuple[str, str]]:
+        """Flow and event; over Kafka a flow has a progress for each partition."""
+        rows = self._database("flows").rows(sa.select(table.c.flow, table.c.event_id))
+        return frozenset((str(row.flow).partition("@")[0], str(row.event_id)) for row in rows)
 
-    def _rows(self, database: str, table: str, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        path = self._folder / f"{database}.db"
-        if not path.exists():
-            return []
-        with _open(path) as connection:
-            known = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-            return connection.execute(query, tuple(values)).fetchall() if known.fetchone() else []
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    uri = f"file:{path.absolute()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
-        yield connection
+    def _database(self, name: str) -> Database:
+        if name not in self._databases:
+            self._databases[name] = Database(self._settings, name)
+        return self._databases[name]

@@ -40,6 +40,7 @@ class Walk:
         self._shipping = shipping
         self._looking = Looking(trail)
         self._calls: list[Called] = []
+        self._skus: list[str] = []
         self._token = ""
         self._user = ""
         self._email = f"tour-{secrets.token_hex(6)}@example.com"
@@ -71,7 +72,8 @@ class Walk:
 
     def _stop(self, title: str, says: str) -> Stop:
         calls, self._calls = self._calls, []
-        return self._looking.stop(title, calls, self._user, says)
+        skus, self._skus = self._skus, []
+        return self._looking.stop(title, calls, self._user, says, skus)
 
     def _ask(self, method: str, path: str, *, keyed: bool = False, token: str | None = None, **sent: Any) -> Called:
         bearer = self._token if token is None else token
@@ -124,6 +126,7 @@ class Walk:
             return "Browse the category", f"{len(found)} products in {category}"
         word = max(re.findall(r"\w+", product["name"]), key=len)
         found = self._ask("GET", SEARCH, params={"q": word}).json["items"]
+        self._skus = [one["sku"] for one in found]
         return "Search", f"{len(found)} products for “{word}”"
 
     def _look_at(self, product: Json) -> str:

@@ -1,8 +1,8 @@
 """Two incarnations of one shard, as after a pause of a whole process: the old one can neither write nor be read."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 import psutil
@@ -19,20 +19,10 @@ from actors.runtime.limits import Limits
 from tests.api.shopping import Buyer, Json, Staff, body, problem
 from tests.cluster.owners import owner, rows
 from tests.crowds import SETTLE_SECONDS, Crowd, adds_up, until
-from tests.running import RunningShop
+from tests.running import RunningShop, paused
 
 READERS = 10
 WRITERS = 8
-
-
-@contextmanager
-def paused(process: psutil.Process) -> Iterator[None]:
-    """As if its machine stood still; it goes on at the end of the block and knows nothing of it."""
-    process.suspend()
-    try:
-        yield
-    finally:
-        process.resume()
 
 
 @asynccontextmanager

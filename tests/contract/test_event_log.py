@@ -65,6 +65,17 @@ async def test_every_place_can_be_read_from_again(given: Given) -> None:
     assert await given.log.read(found[-1].position, 10) == []
 
 
+async def test_an_empty_answer_means_that_nothing_is_there(given: Given) -> None:
+    """Whoever builds something anew takes it for the end, at the first read as well."""
+    for version in range(20):
+        await given.write("a", version, *[ONE] * 60)
+    for _ in range(2):
+        found: list[Happened] = []
+        while events := await given.log.read(found[-1].position if found else 0, 100):
+            found += events
+        assert [(one.version, one.index) for one in found] == [(v, n) for v in range(20) for n in range(60)]
+
+
 async def test_no_more_are_read_than_asked_for(given: Given) -> None:
     for version in range(1, 8):
         await given.write("a", version, ONE)

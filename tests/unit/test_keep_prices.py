@@ -168,6 +168,21 @@ class Broken:
         await self._log.wait(after, seconds)
 
 
+class InPieces(Broken):
+    """A log that gives less than it is asked for, as Kafka does."""
+
+    async def read(self, after: int, limit: int) -> list[Happened]:
+        return await super().read(after, min(limit, 2))
+
+
+async def test_a_short_answer_is_not_taken_for_the_end(catalog: Catalog) -> None:
+    await catalog.put_products([(f"S{n}", ProductDraft(name="Mug", category="Mugs", price=n)) for n in range(7)])
+    prices = KeptPrices(InPieces(catalog, 0))
+    await prices.start()
+    assert [prices.get(f"S{n}") is not None for n in range(7)] == [True] * 7
+    await prices.close()
+
+
 async def test_a_log_that_cannot_be_read_is_tried_again(catalog: Catalog) -> None:
     await put(catalog, "A")
     prices = KeptPrices(Broken(catalog, 2))

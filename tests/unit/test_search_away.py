@@ -10,9 +10,11 @@ import pytest
 from actors.runtime.ports import Unavailable
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import Asked
+from serve.catalog.search.choosing import names_of
 from serve.catalog.search.elastic import ElasticSearch
 from serve.catalog.search.synonyms import Synonyms
 from serve.circuit import FIRST_PAUSE, UP, Circuit
+from serve.settings import load
 
 
 @asynccontextmanager
@@ -77,3 +79,9 @@ def test_a_circuit_lets_few_try() -> None:
     assert circuit.may_try()
     circuit.worked()
     assert [circuit.up, circuit.may_try(), circuit.may_try()] == [True, True, True]
+
+
+def test_shops_that_share_a_server_have_indexes_of_their_own() -> None:
+    alone, second = (names_of(load(kafka_prefix=prefix)) for prefix in ("", "second-"))
+    assert (alone.products, alone.state) == ("troupe-products-1-en", "troupe-state")
+    assert (second.products, second.state) == ("second-troupe-products-1-en", "second-troupe-state")

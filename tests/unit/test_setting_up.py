@@ -181,3 +181,29 @@ def test_whoever_may_notmake_databases_is_told_what_to_ask_for(databases: Databa
         assert "secret" not in str(failed.value)
     finally:
         server.say(f"DROP USER {name}@'%%'")
+
+
+@pytest.mark.parametrize("databases", [pytest.param("mysql", marks=pytest.mark.servers)], indirect=True)
+def test_whoever_may_not_make_triggers_is_told_what_to_set(databases: Databases, tmp_path: Path) -> None:
+    """MySQL has a binary log unless told otherwise. Tables may be there by then; the triggers are made all the same."""
+    server = databases.server
+    assert server is not None
+    name = f"test_{secrets.token_hex(6)}"
+    server.say(f"CREATE USER {name}@'%%' IDENTIFIED BY 'secret words'")
+    server.say(f"GRANT ALL ON `{name}\\_%%`.* TO {name}@'%%'")
+    url = server.url.set(username=name, password="secret words", database=name).render_as_string(hide_password=False)
+    settings = settings_module.load(data_dir=tmp_path, mysql_url=url)
+    try:
+        for _ in range(2):
+            with pytest.raises(SetupFailed, match="log_bin_trust_function_creators = 1, or"):
+                setting_up.set_up_databases(settings, silent)
+        owners = server.url.set(database=name).render_as_string(hide_password=False)
+        setting_up.set_up_databases(settings_module.load(data_dir=tmp_path, mysql_url=owners), silent)
+        with opened(settings, "audit").begin() as connection:
+            triggers = connection.exec_driver_sql("SHOW TRIGGERS").scalars().all()
+            assert revision_of(connection) == heads()["audit"]
+        assert len(triggers) == 4
+    finally:
+        for database in heads():
+            server.say(f"DROP DATABASE IF EXISTS {name}_{database}")
+        server.say(f"DROP USER {name}@'%%'")

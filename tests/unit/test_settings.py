@@ -62,6 +62,7 @@ def test_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CORS_ORIGINS", '["https://shop.example.com/"]', "is no origin such as https://shop.example.com"),
         ("CORS_ORIGINS", '["*"]', "is no origin"),
         ("LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+        ("KAFKA_PREFIX", "-second", "TROUPE_KAFKA_PREFIX=-second: String should match pattern"),
     ],
 )
 def test_bad_values_are_explained(monkeypatch: pytest.MonkeyPatch, name: str, value: str, text: str) -> None:

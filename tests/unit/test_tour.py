@@ -1,7 +1,7 @@
 """The tour shows what happened, all of it, and nothing else."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 
 import pytest
@@ -14,9 +14,12 @@ from pipelines.log.base import Happened
 from serve.tour.caller import Caller
 from serve.tour.causes import Cause, Causes, Hop
 from serve.tour.consumers import Reads, have_read, readers, still_to_read
-from serve.tour.looking import Stop
+from serve.tour.looking import Looking, Stop
+from serve.tour.places import Place, Reached, name_of
+from serve.tour.products import Indexed
+from serve.tour.records import Stored
 from serve.tour.show import summary, tree
-from serve.tour.trail import Reached, Stored, Trail, name_of
+from serve.tour.trail import Mail, Trail
 from serve.tour.walk import Walk
 from tests.api.shopping import Buyer, Staff
 from tests.unit.whole_shop import WholeShop, whole_shop
@@ -38,7 +41,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeShop]:
 def stops(shop: WholeShop) -> list[Stop]:
     caller = Caller(shop.url)
     try:
-        trail = Trail(shop.settings.data_dir, shop.settings.mails)
+        trail = Trail(shop.settings)
         walk = Walk(caller, trail, lambda: shop.token("operator", "staff"), shop.settings.shipping[0].method)
         found = []
         with shop.client() as web:
@@ -84,9 +87,11 @@ def test_a_checkout_is_followed_from_entity_to_entity_and_flow(stops: list[Stop]
     found = written(named(stops, "Check out"))
     assert found[0] == ("cart", "the request")
     assert {("order", "Place from cart"), ("stock", "Hold from order"), ("order", "Held from stock")} <= set(found)
-    (event,) = events(named(stops, "Check out"), "OrderPlaced")
-    assert ("payment", f"open_payments read OrderPlaced at {event.position}") in found
-    assert {"open_payments", "list_orders_2"} <= set(named(stops, "Check out").read[event.id])
+    stop = named(stops, "Check out")
+    (event,) = events(stop, "OrderPlaced")
+    assert stop.places[event.id] == f"journal {event.position}.{event.index}"
+    assert ("payment", f"open_payments read OrderPlaced at {stop.places[event.id]}") in found
+    assert {"open_payments", "list_orders_2"} <= set(stop.read[event.id])
     assert any(how.startswith("answer to CreateIntent") for _, how in found)
 
 
@@ -106,7 +111,7 @@ def test_nothing_of_others_is_shown(stops: list[Stop], shop: WholeShop) -> None:
     hops = [hop for stop in stops for hop in stop.hops]
     assert len({hop.record.entity for hop in hops if hop.record.kind == "order"}) == 1
     assert len({hop.record.entity for hop in hops if hop.record.kind == "cart"}) == 1
-    records = Trail(shop.settings.data_dir, shop.settings.mails).records(0)
+    records = Trail(shop.settings).records()
     assert len({record.entity for record in records if record.kind == "order"}) == len(stops) + 1
     ours = next(hop.record.entity for hop in hops if hop.record.kind == "order")
     of_stock = [hop.cause.parent for hop in hops if hop.record.kind == "stock"]
@@ -175,6 +180,64 @@ def test_a_flow_is_a_cause_only_of_the_command_that_it_makes_of_the_event() -> N
     ours = "c:" + command_id("settle_orders", event)
     found = causes.take([record("payment", "p", 1, theirs), record("payment", "p", 2, ours)])
     assert [hop.record.version for hop in found] == [2]
+
+
+class InTwoJournals(Trail):
+    """The last of three records is seen before the one that it follows from, and the event in Kafka later still."""
+
+    def __init__(self) -> None:
+        first, second = (SentMessage(kind, name, encode(PACKED)) for kind, name in (("cart", "u1"), ("stock", "S")))
+        asked = record("order", "o1", 1, "c:c1", sends=(first,), events=(encode(PACKED),))
+        late = record("cart", "u1", 1, "m:order/o1/1/0", sends=(second,))
+        self._looks = [[asked, record("stock", "S", 1, "m:cart/u1/1/0")], [], [late], []]
+
+    def skip(self, service: str) -> None: ...
+
+    def records(self) -> list[Stored]:
+        return self._looks.pop(0) if self._looks else []
+
+    def told(self, service: str) -> list[Happened]:
+        return []
+
+    def place(self, happened: Happened) -> Place | None:
+        return None if self._looks else Place("Kafka orders, partition 1, offset 7", "@orders-1", 8)
+
+    def reached(self) -> Reached:
+        return Reached({}, frozenset(), frozenset(), self.place)
+
+    def mails_of(self, event_ids: Sequence[str]) -> list[Mail]:
+        return []
+
+    def indexed(self, skus: Sequence[str]) -> list[Indexed]:
+        return []
+
+
+def test_what_comes_late_is_waited_for() -> None:
+    looking = Looking(InTwoJournals())
+    looking.causes.expect("c1")
+    stop = looking.stop("Late", [], "u1", "")
+    assert written(stop) == [
+        ("order", "the request"),
+        ("cart", "OrderPacked from order"),
+        ("stock", "OrderPacked from cart"),
+    ]
+    (event,) = events(stop, "OrderPacked")
+    assert f"event OrderPacked  at {stop.places[event.id]}" in shown(stop)
+    assert stop.places == {"order/o1/1/0": "Kafka orders, partition 1, offset 7"}
+
+
+def test_over_kafka_a_flow_has_come_as_far_as_it_has_in_the_partition() -> None:
+    (event,) = PACKS.events
+    flows: dict[str, Reads] = {"list_orders": {"order": (order.OrderPacked,)}}
+
+    def reached(**positions: int) -> Reached:
+        place = Place("somewhere", "@orders-1", 8)
+        named = {f"list_orders@orders-{n[1:]}": position for n, position in positions.items()}
+        return Reached(named, frozenset(), frozenset(), lambda _: place, frozenset({"list_orders"}))
+
+    assert have_read(event, flows, reached(p0=99, p1=8)) == ["list_orders"]
+    assert still_to_read(event, flows, reached(p0=99, p1=7)) == ["list_orders"]
+    assert still_to_read(event, flows, reached()) == ["list_orders"]
 
 
 def test_a_flow_that_is_not_done_with_an_event_is_not_shown() -> None:

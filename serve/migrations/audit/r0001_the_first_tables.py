@@ -47,11 +47,12 @@ def upgrade() -> None:
 
 def _refuse(table: str, verb: str) -> None:
     dialect = op.get_bind().dialect.name
+    trigger = f"{table}_no_{verb.lower()}"
     try:
-        op.execute(f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} {REFUSALS[dialect]}")
+        op.execute(f"CREATE TRIGGER IF NOT EXISTS {trigger} BEFORE {verb} ON {table} {REFUSALS[dialect]}")
     except OperationalError as error:
-        # Servers that keep a binary log, and some that are rented, let nobody but their owner make triggers.
-        if dialect != "mysql" or error.orig is None or error.orig.args[0] not in (1142, 1227, 1419):
+        # Some servers that are rented let nobody but their owner make triggers.
+        if dialect != "mysql" or error.orig is None or error.orig.args[0] not in (1142, 1227):
             raise
         config = op.get_context().config
         assert config is not None
