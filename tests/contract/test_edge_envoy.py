@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -155,7 +155,7 @@ def test_the_shop_is_told_who_calls_and_is_asked_before_a_page_calls(world: Worl
 
 
 def test_an_address_that_calls_too_often_waits_and_others_do_not(bearers: Bearers, tmp_path: Path) -> None:
-    few = {"rate_per_minute": 2, "rate_burst": 2, "rate_address_factor": 2}
+    few: dict[str, Any] = {"rate_per_minute": 2, "rate_burst": 2, "rate_address_factor": 2}
     with Echo("all", bearers.ring.jwks) as node:
         door = door_to([node.node], **few)
         with envoy(tmp_path / "envoy", door, bearers.ring.guest_secret) as running:
