@@ -113,14 +113,16 @@ class Balancer:
         """Who is not named any more is drained: it answers what it has."""
         health = self._client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         there = {one["Target"]["Id"] for one in health if one["TargetHealth"]["State"] != "draining"}
-        new: list[dict[str, Any]] = [{"Id": one, "Port": plan.port} for one in plan.targets if one not in there]
-        old: list[dict[str, Any]] = [{"Id": one, "Port": plan.port} for one in sorted(there.difference(plan.targets))]
+        new = [one for one in plan.targets if one not in there]
+        old = sorted(there.difference(plan.targets))
         if new:
-            self._client.register_targets(TargetGroupArn=group, Targets=new)
-            self._tell(f"targets: {', '.join(one['Id'] for one in new)} added")
+            self._client.register_targets(TargetGroupArn=group, Targets=[{"Id": one, "Port": plan.port} for one in new])
+            self._tell(f"targets: {', '.join(new)} added")
         if old:
-            self._client.deregister_targets(TargetGroupArn=group, Targets=old)
-            self._tell(f"targets: {', '.join(one['Id'] for one in old)} drained")
+            self._client.deregister_targets(
+                TargetGroupArn=group, Targets=[{"Id": one, "Port": plan.port} for one in old]
+            )
+            self._tell(f"targets: {', '.join(old)} drained")
 
     # The balancer
 
