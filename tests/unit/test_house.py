@@ -188,7 +188,8 @@ def commands(command: Any, name: str) -> Iterator[str]:
         yield name
         return
     for child, one in command.commands.items():
-        yield from commands(one, f"{name} {child}")
+        if not one.hidden:
+            yield from commands(one, f"{name} {child}")
 
 
 def test_the_readme_has_every_command_and_no_other() -> None:
