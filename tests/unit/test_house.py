@@ -188,6 +188,8 @@ def commands(command: Any, name: str) -> Iterator[str]:
         yield name
         return
     for child, one in command.commands.items():
+        if one.hidden:  # another name, from before
+            continue
         yield from commands(one, f"{name} {child}")
 
 
