@@ -94,10 +94,11 @@ class Checkout:
         reply = answer.reply
         if isinstance(reply, Refused):
             await self._drop(contact_id)
-            raise about_order(await self._explained(refused(reply), principal, terms), reply.about.get("order_id"))
+            problem = await self._explained(refused(reply), principal, terms, self._left(began))
+            raise about_order(problem, reply.about.get("order_id"))
         if isinstance(reply, CheckedOut):
             made = reply.order_id
-            view, version = await self._known(made)
+            view, version = await self._known(made, self._left(began))
         else:
             assert isinstance(reply, OrderView)
             made, view, version = reply.id, reply, answer.version
@@ -143,14 +144,13 @@ class Checkout:
         skus = set(self._seen.of(cart_id))
         with self._waiters.place(wait) as may_wait:
             for _ in range(MAX_ROUNDS):
-                left = max(LEAST_SECONDS, began + self._deadlines.checkout - time.monotonic())
                 answer = await self._entities.ask(
                     "cart",
                     cart_id,
                     with_prices(command, await self._prices.prices(skus) if skus else {}),
                     command_id=key.command_id(),
                     fingerprint=key.fingerprint(),
-                    seconds=left if may_wait else ASK_SECONDS,
+                    seconds=self._left(began) if may_wait else ASK_SECONDS,
                     follow=may_wait,
                 )
                 if not isinstance(answer.reply, PricesNeeded):
@@ -160,16 +160,20 @@ class Checkout:
                 skus.update(answer.reply.skus)
         raise Unavailable("the cart is changing all the time")
 
-    async def _known(self, order_id: str) -> tuple[OrderView, int]:
+    def _left(self, began: float) -> float:
+        """Seconds until the caller's deadline."""
+        return max(LEAST_SECONDS, began + self._deadlines.checkout - time.monotonic())
+
+    async def _known(self, order_id: str, seconds: float) -> tuple[OrderView, int]:
         """The order of a cart, and its version: 0 if it does not exist yet, or if nobody can tell at the moment."""
         try:
-            answer = await self._entities.read("order", order_id, seconds=READ_SECONDS)
+            answer = await self._entities.read("order", order_id, seconds=min(READ_SECONDS, seconds))
         except (Overloaded, Unavailable):  # the cart has said what matters: it is checked out
             return OrderView(order_id, "placed", "none"), 0
         assert isinstance(answer.reply, OrderView)
         return answer.reply, answer.version
 
-    async def _explained(self, problem: Problem, principal: Principal, terms: Terms) -> Problem:
+    async def _explained(self, problem: Problem, principal: Principal, terms: Terms, seconds: float) -> Problem:
         """With what the caller needs to go on: the new cart, under the terms asked for, or the order under way."""
         about = problem.about.get("about", {})
         if problem.code == "total_changed":
@@ -177,7 +181,7 @@ class Checkout:
             sold = [Line(one.id, one.sku, one.name, one.quantity, one.unit_price) for one in cart.lines if not one.gone]
             problem.about["about"] = {**about, "cart": msgspec.structs.replace(cart, totals=totals(sold, terms))}
         elif problem.code == "nothing_to_check_out" and about.get("order_id") is not None:
-            view, version = await self._known(about["order_id"])
+            view, version = await self._known(about["order_id"], seconds)
             order = order_body(view, version) if version else pending_body(about["order_id"], terms)
             problem.about["about"] = {**about, "order": order}
         return problem
