@@ -2,7 +2,9 @@
 
 import itertools
 import secrets
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
 from serve.audit.findings import Findings
+from serve.audit.owed import OF_A_MESSAGE
 from serve.audit.report import lines_of
 from serve.settings import load
 from serve.setup_steps import set_up
@@ -83,3 +86,6 @@ def test_everything_adds_up_on_the_servers(shop: WholeShop, staff: Staff, tmp_pa
         return not [what for what in findings.waiting if "flow" in what]
 
     eventually(adds_up, 60.0)
+    with closing(sqlite3.connect(tmp_path / "0" / "journal.db")) as journal:
+        how = journal.execute(f"EXPLAIN QUERY PLAN {OF_A_MESSAGE}", ("cart", "c", "m")).fetchall()
+    assert [step for *_, step in how if step.startswith("SEARCH records USING")]
