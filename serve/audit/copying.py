@@ -61,7 +61,7 @@ def copy_database(settings: Settings, name: str, folder: Path) -> None:
     source = open_mysql(settings.database_url(name), 1).execution_options(writes=False)
     target = create_engine(f"sqlite:///{folder / f'{name}.db'}")
     try:
-        _copy_tables(source, target)
+        copy_tables(source, target)
     finally:
         source.dispose()
         target.dispose()
@@ -77,8 +77,8 @@ def _copy_file(source: Path, target: Path) -> None:
         original.backup(copy)
 
 
-def _copy_tables(source: Engine, target: Engine) -> None:
-    """All tables, as of one moment."""
+def copy_tables(source: Engine, target: Engine) -> None:
+    """All tables, as of one moment, with their indexes: an audit looks for each message among all records."""
     there = sa.MetaData()
     with source.connect() as reading:
         there.reflect(reading)
@@ -88,14 +88,6 @@ def _copy_tables(source: Engine, target: Engine) -> None:
             for page in pages(reading, sa.select(table), PAGE):
                 with target.begin() as writing:
                     writing.execute(copy.insert(), page)
-            _index(table, copy, target)
-
-
-def _index(table: sa.Table, copy: sa.Table, target: Engine) -> None:
-    """An audit asks for each message whether it arrived: without an index that is a look at every record."""
-    for index in table.indexes:
-        if names := [column.name for column in index.columns]:
-            sa.Index(f"{table.name}_by_{'_'.join(names)}", *(copy.c[name] for name in names)).create(target)
 
 
 def _plain(table: sa.Table) -> sa.Table:
@@ -104,7 +96,11 @@ def _plain(table: sa.Table) -> sa.Table:
         sa.Column(column.name, _type(column), primary_key=column.primary_key, nullable=True, autoincrement=False)
         for column in table.columns
     ]
-    return sa.Table(table.name, sa.MetaData(), *columns)
+    copy = sa.Table(table.name, sa.MetaData(), *columns)
+    for index in table.indexes:
+        # In SQLite their names are those of the whole database. What is there twice is for the audit to say.
+        sa.Index(f"{table.name}_{index.name}", *(copy.c[column.name] for column in index.columns))
+    return copy
 
 
 def _type(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:

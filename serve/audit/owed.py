@@ -11,7 +11,7 @@ from serve.audit.replayed import Place, Replayed
 from serve.audit.shards import Checkpoints
 from serve.audit.sources import stream
 
-OF_A_MESSAGE = "SELECT 1 FROM records WHERE kind = ? AND entity = ? AND command_id = ?"
+FOUND = "SELECT 1 FROM records WHERE kind = ? AND entity = ? AND command_id = ?"
 
 
 class Owed:
@@ -72,7 +72,7 @@ class Owed:
                 del one.timers[name]
 
     def _look_for(self, one: Replayed, place: Place, sent: SentMessage, command_id: str) -> None:
-        found = self._db.exec_driver_sql(OF_A_MESSAGE, (sent.kind, sent.entity, command_id)).first()
+        found = self._db.exec_driver_sql(FOUND, (sent.kind, sent.entity, command_id)).first()
         self._findings.count("messages")
         if found is not None:
             self._arrived += 1

@@ -13,7 +13,7 @@ import pytest
 from serve.audit.auditing import audit
 from serve.audit.copying import copy_shop
 from serve.audit.findings import Findings
-from serve.audit.owed import OF_A_MESSAGE
+from serve.audit.owed import FOUND
 from serve.audit.report import lines_of
 from serve.settings import load
 from serve.setup_steps import set_up
@@ -87,5 +87,5 @@ def test_everything_adds_up_on_the_servers(shop: WholeShop, staff: Staff, tmp_pa
 
     eventually(adds_up, 60.0)
     with closing(sqlite3.connect(tmp_path / "0" / "journal.db")) as journal:
-        how = journal.execute(f"EXPLAIN QUERY PLAN {OF_A_MESSAGE}", ("cart", "c", "m")).fetchall()
+        how = journal.execute(f"EXPLAIN QUERY PLAN {FOUND}", ("cart", "c", "m")).fetchall()
     assert [step for *_, step in how if step.startswith("SEARCH records USING")]

@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from actors import cart, order, stock
+from actors.journal.tables import metadata as journal
 from actors.runtime.wire import SentMessage, encode
+from serve.audit.copying import copy_tables
 from serve.audit.findings import Findings
 from serve.audit.orders import Contacts
+from serve.audit.owed import FOUND
 from serve.audit.replayed import Replayed
 from serve.audit.report import lines_of
 from serve.audit.sources import NoShop
@@ -125,3 +129,19 @@ def test_the_command_tells_by_its_exit(folder: Folder, tmp_path: Path) -> None:
     assert damaged.exit_code == 1
     assert f"Order {PAID} is not in the list of orders." in damaged.output
     assert runner.invoke(app, ["audit", "--data", str(tmp_path)]).exit_code == 2
+
+
+def test_a_copy_finds_a_message_without_looking_at_all_records(tmp_path: Path) -> None:
+    """As it is made of a journal on MySQL; without the indexes an audit took the square of its records."""
+    source, target = (sa.create_engine(f"sqlite:///{tmp_path / name}.db") for name in ("source", "target"))
+    journal.create_all(source)
+    copy_tables(source, target)
+    with target.connect() as connection:
+        columns = {tuple(one["column_names"]) for one in sa.inspect(connection).get_indexes("records")}
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {FOUND}", ("cart", "c1", "m:order/o1/1/0")).all()
+    assert columns == {("kind", "shard", "seq"), ("kind", "entity", "version"), ("kind", "entity", "command_id")}
+    assert [step.detail.partition(" (")[0] for step in steps] == [
+        "SEARCH records USING COVERING INDEX records_records_command"
+    ]
+    source.dispose()
+    target.dispose()
