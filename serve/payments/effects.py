@@ -136,7 +136,7 @@ class PaymentEffects:
     async def _refund(self, request: payment.RefundIntent) -> Message:
         try:
             refund = await self._gateway.refund(
-                request.intent, refund_id=request.key, amount=request.amount, at=request.at, seconds=GATEWAY_SECONDS
+                request.intent, refund_id=request.key, amount=request.amount, at=request.at, seconds=self._seconds
             )
         except GatewayRejected as rejected:
             return payment.RefundAnswered(request.refund_id, request.number, False, rejected.code)

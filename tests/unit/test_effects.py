@@ -26,6 +26,7 @@ class ScriptedGateway:
         self.answer = answer
         self.asked: list[tuple[object, ...]] = []
         self.since: list[int] = []
+        self.deadlines: list[float] = []
 
     def _say(self, *asked: object) -> IntentState | RefundState | None:
         self.asked.append(asked)
@@ -49,6 +50,7 @@ class ScriptedGateway:
         seconds: float = 5.0,
     ) -> IntentState:
         self.since.append(at)
+        self.deadlines.append(seconds)
         return self._intent("create", session, amount, currency, attempt)
 
     async def confirm(
@@ -63,14 +65,17 @@ class ScriptedGateway:
         seconds: float = 5.0,
     ) -> IntentState:
         self.since.append(at)
+        self.deadlines.append(seconds)
         return self._intent("confirm", intent, key, method, reference, return_url)
 
     async def look_up(self, session: str, *, intent: str | None = None, seconds: float = 5.0) -> IntentState | None:
+        self.deadlines.append(seconds)
         said = self._say("look_up", session, intent)
         assert not isinstance(said, RefundState)
         return said
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
+        self.deadlines.append(seconds)
         return self._intent("cancel", intent)
 
     async def close(self) -> None:
@@ -80,6 +85,7 @@ class ScriptedGateway:
         self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
     ) -> RefundState:
         self.since.append(at)
+        self.deadlines.append(seconds)
         said = self._say("refund", intent, refund_id, amount)
         assert isinstance(said, RefundState)
         return said
@@ -137,7 +143,7 @@ def test_what_is_recorded_of_an_answer_tells_the_card_and_grants_nothing() -> No
 async def test_each_request_asks_the_gateway_under_its_key() -> None:
     paid = state("succeeded", captured=10)
     gateway = ScriptedGateway(paid)
-    effects = PaymentEffects(gateway, "https://shop/api/payments/{id}/return")
+    effects = PaymentEffects(gateway, "https://shop/api/payments/{id}/return", seconds=17.0)
     assert await effects.run(CREATE) == payment.IntentCreated("pi", 2, outcome(paid))
     assert await effects.run(payment.CreateIntent("s", 10, "EUR")) == payment.IntentCreated("pi")
     assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, outcome(paid))
@@ -160,6 +166,7 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
         ("refund", "pi", "s/refund/r1/3", 7),
     ]
     assert gateway.since == [5, 0, 6, 7]
+    assert gateway.deadlines == [17.0] * 6
 
 
 async def test_refusals_are_answers() -> None:
