@@ -18,8 +18,8 @@ from pipelines.log.history import History
 from pipelines.show_availability import Event as StockEvent
 from pipelines.wanted import Types
 from serve.catalog.search.base import SearchRebuilding
-from serve.catalog.search.choosing import ask_for_rebuild
-from serve.catalog.search.contents import Contents, contents_of, is_rebuild_wanted, told
+from serve.catalog.search.choosing import ask_for_rebuild, is_rebuild_wanted
+from serve.catalog.search.contents import Contents, contents_of, told
 from serve.catalog.search.documents import Kept, active
 from serve.rebuilding.beside import AT_ONCE, Tell
 from serve.rebuilding.comparing import LOOK_SECONDS, Difference, What

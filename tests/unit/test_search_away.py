@@ -10,8 +10,11 @@ import pytest
 from actors.runtime.ports import Unavailable
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import Asked
-from serve.catalog.search.choosing import names_of
+from serve.catalog.search.choosing import is_rebuild_wanted, names_of
+from serve.catalog.search.contents import contents_of
 from serve.catalog.search.elastic import ElasticSearch
+from serve.catalog.search.elastic_client import PREFIX
+from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.search.synonyms import Synonyms
 from serve.circuit import FIRST_PAUSE, UP, Circuit
 from serve.settings import load
@@ -20,7 +23,7 @@ from serve.settings import load
 @asynccontextmanager
 async def searching(url: str, seconds: float) -> AsyncIterator[ElasticSearch]:
     analysis = Analysis("en")
-    search = ElasticSearch(url, analysis, Synonyms(None, analysis), seconds=seconds)
+    search = ElasticSearch(url, analysis, Synonyms(None, analysis), Names("en", PREFIX), seconds=seconds)
     yield search
     await search.close()
 
@@ -79,6 +82,24 @@ def test_a_circuit_lets_few_try() -> None:
     assert circuit.may_try()
     circuit.worked()
     assert [circuit.up, circuit.may_try(), circuit.may_try()] == [True, True, True]
+
+
+async def test_who_compares_an_index_asks_for_the_one_of_the_shop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def contents(client: object, names: Names) -> dict[str, object]:
+        asked.append(names.products)
+        return {}
+
+    async def wanted(client: object, names: Names) -> bool:
+        asked.append(names.state)
+        return False
+
+    monkeypatch.setattr("serve.catalog.search.contents.in_elasticsearch", contents)
+    monkeypatch.setattr("serve.catalog.search.choosing.wanted_of_elasticsearch", wanted)
+    settings = load(elasticsearch_url="http://127.0.0.1:1", kafka_prefix="second-")
+    assert (await contents_of(settings), await is_rebuild_wanted(settings)) == ({}, False)
+    assert asked == ["second-troupe-products-1-en", "second-troupe-state"]
 
 
 def test_shops_that_share_a_server_have_indexes_of_their_own() -> None:

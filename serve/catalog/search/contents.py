@@ -7,12 +7,11 @@ from elasticsearch.helpers import async_scan
 from tantivy import Occur, Query
 
 from serve.catalog.search.analysis import Analysis
+from serve.catalog.search.choosing import elasticsearch_of, names_of
 from serve.catalog.search.documents import STATE, Kept, active, kept_in, schema
-from serve.catalog.search.elastic_client import WRITING_SECONDS, client_of
+from serve.catalog.search.elastic_client import WRITING_SECONDS
 from serve.catalog.search.elastic_documents import facts_in
 from serve.catalog.search.elastic_indexes import Names, aliased
-from serve.catalog.search.elastic_indexes import is_rebuild_wanted as wanted_of_elasticsearch
-from serve.catalog.search.generations import is_rebuild_wanted as wanted_on_disk
 from serve.catalog.search.reading import Reader
 from serve.settings import Settings
 
@@ -24,24 +23,10 @@ Contents = dict[str, Kept]
 
 async def contents_of(settings: Settings) -> Contents:
     """Of the index that answers. Raises SearchRebuilding if none does, and what Elasticsearch raises."""
-    if settings.elasticsearch_url is None:
-        return await asyncio.to_thread(_on_disk, settings)
-    client = client_of(settings.elasticsearch_url.get_secret_value(), WRITING_SECONDS)
-    try:
-        return await in_elasticsearch(client, Names(settings.language))
-    finally:
-        await client.close()
-
-
-async def is_rebuild_wanted(settings: Settings) -> bool:
-    """Whether somebody asked for another index, which does not answer yet. Raises what Elasticsearch raises."""
-    if settings.elasticsearch_url is None:
-        return wanted_on_disk(settings.search_dir)
-    client = client_of(settings.elasticsearch_url.get_secret_value(), WRITING_SECONDS)
-    try:
-        return await wanted_of_elasticsearch(client, Names(settings.language))
-    finally:
-        await client.close()
+    async with elasticsearch_of(settings) as client:
+        if client is None:
+            return await asyncio.to_thread(_on_disk, settings)
+        return await in_elasticsearch(client, names_of(settings))
 
 
 def _on_disk(settings: Settings) -> Contents:

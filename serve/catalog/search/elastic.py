@@ -74,7 +74,7 @@ class ElasticSearch:
         url: str,
         analysis: Analysis,
         synonyms: Synonyms,
-        names: Names | None = None,
+        names: Names,
         *,
         threads: int = 2,
         running: int = 64,
@@ -82,7 +82,7 @@ class ElasticSearch:
     ) -> None:
         self._client: AsyncElasticsearch = client_of(url, seconds)
         self._asking = Asking()
-        self._names = names or Names(analysis.language)
+        self._names = names
         self._analysis = analysis
         self._synonyms = synonyms
         self._forms = ElasticForms()

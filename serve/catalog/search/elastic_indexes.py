@@ -19,7 +19,7 @@ from pipelines.events.catalog import ProductFacts
 from pipelines.index_products import Change, ProductIndex
 from serve.catalog.search.analysis import Analysis, folded
 from serve.catalog.search.elastic_bulk import Bulk
-from serve.catalog.search.elastic_client import PREFIX, WRITING_SECONDS
+from serve.catalog.search.elastic_client import WRITING_SECONDS
 from serve.catalog.search.elastic_documents import (
     LINK,
     LONGEST_ID,
@@ -42,7 +42,7 @@ log = logging.getLogger("troupe.search")
 class Names:
     """What everything is called. `prefix` keeps shops that share a server apart."""
 
-    def __init__(self, language: str, prefix: str = PREFIX) -> None:
+    def __init__(self, language: str, prefix: str) -> None:
         self.prefix = prefix
         self.recipe = f"{SCHEMA}-{language}"
         self.products = f"{prefix}-products-{self.recipe}"

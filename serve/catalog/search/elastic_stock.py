@@ -110,8 +110,7 @@ class StockInIndex:
 class ElasticWritten:
     """All that is written to at one server, over one client."""
 
-    def __init__(self, url: str, analysis: Analysis, names: Names | None = None) -> None:
-        names = names or Names(analysis.language)
+    def __init__(self, url: str, analysis: Analysis, names: Names) -> None:
         self._client = client_of(url, WRITING_SECONDS)
         self.indexes = ElasticIndexes(self._client, names, analysis)
         self.stock = ElasticStock(self._client, names)
