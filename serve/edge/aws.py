@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
-from serve.edge.front_door import READY_PATH, EdgeError
+from serve.edge.front_door import READY_PATH, SILENT_SECONDS, EdgeError
 
 TAG = "troupe:balancer"
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-SILENT_SECONDS = 75
 DRAIN_SECONDS = 90
 """How long a machine that is taken away may answer what it has; longer than a checkout takes."""
 _HIDDEN = ("/metrics", "/api/health/*", "/-/*")

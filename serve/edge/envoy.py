@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 from serve.edge.envoy_answers import local_answers
 from serve.edge.envoy_tokens import tokens_filter
-from serve.edge.front_door import JWKS_PATH, READING, READY_PATH, FrontDoor, Node, Service
+from serve.edge.front_door import JWKS_PATH, READING, READY_PATH, SILENT_SECONDS, FrontDoor, Node, Service
 from serve.gateway.limiting import ADMIN
 
 Json = dict[str, Any]
 API = "type.googleapis.com/envoy.extensions"
 SHOP = "shop"
-SILENT_SECONDS = 75
-"""How long nothing may be heard of an answer; a checkout waits 30 s at most, streams say something each 15 s."""
 # What comes back without the request's having been sent is sent to another node, also when it writes; what reads may be
 # asked twice.
 _NEVER_SENT = "connect-failure,refused-stream,reset-before-request"
@@ -55,9 +53,7 @@ def bootstrap(door: FrontDoor, choices: Choices, guests_jwks: Path) -> Json:
 
 def clusters(door: FrontDoor) -> dict[str, tuple[Node, ...]]:
     """The nodes by cluster: one for all services that share their nodes, one of its own for each other."""
-    usual = door.services[-1].nodes
-    own = {service.name: service.nodes for service in door.services if service.nodes != usual}
-    return {SHOP: usual, **own}
+    return {SHOP: door.usual, **{service.name: service.nodes for service in door.apart}}
 
 
 def _cluster_of(door: FrontDoor, service: Service) -> str:

@@ -19,6 +19,8 @@ READING = ("GET", "HEAD", "OPTIONS")
 STAFF = ADMIN.rstrip("/")
 EVERYWHERE = "everywhere"
 """The name of what every process answers, whichever services it has."""
+SILENT_SECONDS = 75
+"""How long nothing may be heard of an answer; a checkout waits 30 s at most, streams say something each 15 s."""
 _PAGES = ("/docs", "/openapi.json")
 # Who logs in or refreshes a session may still send the old token with it; the service looks at it where it counts.
 _BEARS_BAD_TOKENS = "users"
@@ -77,6 +79,16 @@ class FrontDoor(NamedTuple):
 
     def service(self, name: str) -> Service:
         return next(one for one in self.services if one.name == name)
+
+    @property
+    def usual(self) -> tuple[Node, ...]:
+        """Where all runs that has no nodes of its own."""
+        return self.service(EVERYWHERE).nodes
+
+    @property
+    def apart(self) -> tuple[Service, ...]:
+        """Those with nodes of their own."""
+        return tuple(one for one in self.services if one.nodes != self.usual)
 
 
 def front_door(

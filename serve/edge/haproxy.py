@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from serve.edge.front_door import EVERYWHERE, READY_PATH, EdgeError, FrontDoor, Node, Service
+from serve.edge.front_door import READY_PATH, SILENT_SECONDS, EdgeError, FrontDoor, Node, Service
 
 SHOP = "shop"
-SILENT_SECONDS = 75
-"""How long nothing may be heard of an answer; a checkout waits 30 s at most, streams say something each 15 s."""
 _HIDDEN = "/metrics /api/health /-"
 
 
@@ -26,14 +24,12 @@ def configuration(door: FrontDoor, choices: Choices) -> str:
     for path in (choices.certificate, choices.socket):
         if path is not None and re.search(r"[^\w./-]", str(path), re.ASCII):
             raise EdgeError(f"{path}: HAProxy's configuration takes letters, digits and . _ / - only.")
-    usual = door.service(EVERYWHERE).nodes
-    own = [service for service in door.services if service.nodes != usual]
     sections = [
         ("global", _global(choices)),
         ("defaults", _DEFAULTS),
-        (f"frontend {SHOP}", _frontend(own, choices)),
-        (f"backend {SHOP}", _backend(usual)),
-        *((f"backend {service.name}", _backend(service.nodes)) for service in own),
+        (f"frontend {SHOP}", _frontend(door.apart, choices)),
+        (f"backend {SHOP}", _backend(door.usual)),
+        *((f"backend {service.name}", _backend(service.nodes)) for service in door.apart),
     ]
     return "\n".join(f"{name}\n" + "".join(f"    {line}\n" for line in lines) for name, lines in sections)
 
@@ -64,7 +60,7 @@ _DEFAULTS = (
 )
 
 
-def _frontend(own: list[Service], choices: Choices) -> Iterable[str]:
+def _frontend(own: Iterable[Service], choices: Choices) -> Iterable[str]:
     tls = "" if choices.certificate is None else f" ssl crt {choices.certificate} alpn h2,http/1.1"
     yield f"bind {choices.listen}{tls}"
     yield f"http-request return status 404 if {{ path {_HIDDEN} }} || {{ path -m beg {_beginning(_HIDDEN.split())} }}"

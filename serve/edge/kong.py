@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 
-from serve.edge.front_door import EVERYWHERE, READY_PATH, STAFF, FrontDoor, Operation, Service
+from serve.edge.front_door import EVERYWHERE, READY_PATH, SILENT_SECONDS, STAFF, FrontDoor, Operation, Service
 from serve.gateway import browsers
 from serve.gateway.keys import KeyRing
 from serve.gateway.tokens import GUEST_KID
 
 Json = dict[str, Any]
-SILENT_MS = 75_000
 USERS, GUESTS = "users", "guests"
 
 
@@ -31,12 +30,11 @@ class _Group(NamedTuple):
 
 def configuration(door: FrontDoor, ring: KeyRing) -> Json:
     """The whole file's content. It has the guests' secret in it, and no private key."""
-    own = [service for service in door.services if service.nodes != door.service(EVERYWHERE).nodes]
     return {
         "_format_version": "3.0",
         "_transform": True,
-        "upstreams": [_upstream(service) for service in (door.service(EVERYWHERE), *own)],
-        "services": [one for service in door.services for one in _services(door, service, service in own)],
+        "upstreams": [_upstream(service) for service in (door.service(EVERYWHERE), *door.apart)],
+        "services": [one for service in door.services for one in _services(door, service)],
         "consumers": list(_consumers(ring)),
         "plugins": list(_plugins(door)),
     }
@@ -69,18 +67,18 @@ def _upstream_name(service: str) -> str:
     return f"troupe-{service}"
 
 
-def _services(door: FrontDoor, service: Service, has_own_nodes: bool) -> Iterable[Json]:
+def _services(door: FrontDoor, service: Service) -> Iterable[Json]:
     for reads in (True, False):
         routes = list(_routes(door, service, reads))
         if routes:
             yield {
                 "name": f"{service.name}-{'reads' if reads else 'writes'}",
-                "host": _upstream_name(service.name if has_own_nodes else EVERYWHERE),
+                "host": _upstream_name(service.name if service in door.apart else EVERYWHERE),
                 "protocol": "http",
                 "port": 80,
                 "connect_timeout": 1000,
-                "read_timeout": SILENT_MS,
-                "write_timeout": SILENT_MS,
+                "read_timeout": 1000 * SILENT_SECONDS,
+                "write_timeout": 1000 * SILENT_SECONDS,
                 "retries": 2 if reads else 0,
                 "routes": routes,
             }
