@@ -28,10 +28,15 @@ async def open_journals(settings: Settings) -> Journals:
             await journal.setup()
         carts = cart_journal(settings)
         opened.pop_all()
+    return Journals(journal, kept_in(journal, carts))
+
+
+def kept_in(journal: Journal, carts: Journal | None) -> tuple[Kept, ...]:
+    """Which kinds are kept where; `carts`: as `cart_journal`."""
     if carts is None:
-        return Journals(journal, (Kept(KINDS, journal),))
+        return (Kept(KINDS, journal),)
     others = {name: kind for name, kind in KINDS.items() if name != CART.name}
-    return Journals(journal, (Kept(others, journal), Kept({CART.name: CART}, carts)))
+    return Kept(others, journal), Kept({CART.name: CART}, carts)
 
 
 def sql_journal(settings: Settings) -> SqlJournal | MySqlJournal:

@@ -6,13 +6,14 @@ follows is done in an order in which it can be broken off anywhere and done agai
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from actors.journal.base import Journal
-from actors.kinds import CART, KINDS
+from actors.kinds import KINDS
+from actors.runtime.furnishing import Kept
 from actors.runtime.open_work import OpenWork, unrelayed
 from actors.runtime.wire import encode
 from pipelines.beginning_anew import begin_anew
@@ -28,7 +29,7 @@ from serve.catalog.service import Catalog
 from serve.catalog.telling import changed_event
 from serve.event_logs import cluster_of
 from serve.gateway.clock import now_ms
-from serve.journals import cart_journal, sql_journal
+from serve.journals import cart_journal, kept_in, sql_journal
 from serve.migrating.told import remember_orders
 from serve.opened import Opened
 from serve.settings import Settings
@@ -74,7 +75,7 @@ def republish(settings: Settings, tell: Tell = lambda _: None) -> Republished:
 async def _republish(settings: Settings, tell: Tell) -> Republished:
     async with Opened() as opened:
         journals = _journals(settings, opened)
-        for journal, kinds in journals:
+        for kinds, journal in journals:
             await _check_closed(journal, kinds, settings.shards)
         empty, kept = await _empty(settings)
         if not empty:
@@ -86,7 +87,7 @@ async def _republish(settings: Settings, tell: Tell) -> Republished:
         products = await _tell_products(settings, tell)
         await ask_for_rebuild(settings)
         positions = sum([await asyncio.to_thread(_begin_anew, settings, name, kept, again) for name in _FLOWS])
-        for journal, kinds in journals:
+        for kinds, journal in journals:
             await _relay_again(journal, [kind for kind in kinds if kind in again], settings.shards)
         return Republished(again, products, spared, positions)
 
@@ -95,15 +96,12 @@ _FLOWS = ("flows", "search")
 """Databases that say where flows stand."""
 
 
-def _journals(settings: Settings, opened: Opened) -> list[tuple[Journal, list[str]]]:
-    journal, carts = opened.closing(sql_journal(settings)), cart_journal(settings)
-    if carts is None:
-        return [(journal, list(KINDS))]
-    opened.closing(carts)
-    return [(journal, [kind for kind in KINDS if kind != CART.name]), (carts, [CART.name])]
+def _journals(settings: Settings, opened: Opened) -> tuple[Kept, ...]:
+    carts = cart_journal(settings)
+    return kept_in(opened.closing(sql_journal(settings)), None if carts is None else opened.closing(carts))
 
 
-async def _check_closed(journal: Journal, kinds: Sequence[str], shards: int) -> None:
+async def _check_closed(journal: Journal, kinds: Iterable[str], shards: int) -> None:
     """By the leases of those who had the shards last. Raises CannotRepublish."""
     rows = await journal.shard_rows([(kind, number) for kind in kinds for number in range(shards)])
     for owner in sorted({row.owner for row in rows.values() if row.owner}):
