@@ -22,7 +22,10 @@ from sqlalchemy import (
     select,
     tuple_,
 )
+from sqlalchemy.exc import OperationalError
 
+from actors.runtime.ports import Unavailable
+from pipelines.gathering import Gathering
 from pipelines.keep_transactions import Event, Session, Transaction, followed
 from pipelines.log.base import Happened
 from pipelines.sql.revisions import metadata_of
@@ -66,13 +69,18 @@ _BEGIN = Said(
     "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
     "INSERT INTO sessions (id, kept) VALUES (%s, %s) ON DUPLICATE KEY UPDATE id = VALUES(id)",
 )
-_KEPT = Said("SELECT kept FROM sessions WHERE id = ?", "SELECT kept FROM sessions WHERE id = %s FOR UPDATE")
-_KEEP = Said("UPDATE sessions SET kept = ? WHERE id = ?")
+_KEEP = Said(
+    "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET kept = excluded.kept",
+    "INSERT INTO sessions (id, kept) VALUES (%s, %s) ON DUPLICATE KEY UPDATE kept = VALUES(kept)",
+)
 _ADD = Said(
     f"INSERT INTO payment_transactions ({', '.join(Transaction._fields)}) "
     f"VALUES ({', '.join('?' * len(Transaction._fields))})"
 )
 _NEW = msgspec.msgpack.encode(Session())
+
+MOST_AT_ONCE = 200
+"""Events whose rows are written together: a statement for many costs about as much as one for each did."""
 
 
 def bring_up_to_date(connection: Connection) -> None:
@@ -102,6 +110,13 @@ def place_of(row: Transaction) -> Place:
     return Place(row.at, row.session, row.version, row.number)
 
 
+class Told(NamedTuple):
+    """An event of a payment session."""
+
+    happened: Happened
+    event: Event
+
+
 class TransactionStore:
     """Implements `KeepsTransactions`. `url` is SQLAlchemy's."""
 
@@ -109,15 +124,29 @@ class TransactionStore:
         self._engine = open_engine(url, metadata, 4, bring_up_to_date)
         self._reading = self._engine.execution_options(writes=False)
         self._writes = SharedTransactions(self._engine, "payments-write")
+        self._told: Gathering[Told, None] = Gathering(self._keep, MOST_AT_ONCE)
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
+        await self._told.close()
         await self._writes.close()
         await asyncio.to_thread(self._engine.dispose)
 
     async def keep(self, happened: Happened, event: Event) -> None:
         """As `KeepsTransactions.keep`. Raises what SQLAlchemy raises."""
-        await self._writes.run(lambda connection: _keep(connection, happened, event))
+        await self._told.add(Told(happened, event))
+
+    async def _keep(self, told: list[Told]) -> list[Exception | None]:
+        try:
+            await self._writes.run(lambda connection: _keep(connection, told))
+        except (OperationalError, Unavailable):  # the database's fault, and so that of none of them
+            raise
+        except Exception as error:
+            if len(told) == 1:
+                return [error]
+            # Nobody's error is another's.
+            return [outcome for one in told for outcome in await self._keep([one])]
+        return [None] * len(told)
 
     async def page(
         self,
@@ -148,15 +177,21 @@ class TransactionStore:
             return connection.execute(statement).all()
 
 
-def _keep(connection: Connection, happened: Happened, event: Event) -> None:
-    found: bytes | None = _KEPT(connection, (happened.entity,)).scalar()
-    if found is None:
-        _BEGIN(connection, (happened.entity, _NEW))
-        found = _KEPT(connection, (happened.entity,)).scalar_one()
-    session = msgspec.msgpack.decode(found, type=Session)
-    if (happened.version, happened.index) <= (session.version, session.number):
-        return
-    after, row = followed(session, happened, event)
-    _KEEP(connection, (msgspec.msgpack.encode(after), happened.entity))
-    if row is not None:
-        _ADD(connection, row)
+def _keep(connection: Connection, told: Sequence[Told]) -> None:
+    ids = sorted({happened.entity for happened, _ in told})
+    # In one order, so that two writers do not wait for each other.
+    _BEGIN(connection, [(entity, _NEW) for entity in ids])
+    found = connection.execute(select(sessions).where(sessions.c.id.in_(ids)).with_for_update())
+    kept = {row.id: msgspec.msgpack.decode(row.kept, type=Session) for row in found}
+    changed: dict[str, Session] = {}
+    rows = []
+    for happened, event in told:
+        before = changed.get(happened.entity, kept[happened.entity])
+        if (happened.version, happened.index) <= (before.version, before.number):
+            continue
+        changed[happened.entity], row = followed(before, happened, event)
+        rows += [row] if row is not None else []
+    if changed:
+        _KEEP(connection, [(entity, msgspec.msgpack.encode(session)) for entity, session in sorted(changed.items())])
+    if rows:
+        _ADD(connection, rows)

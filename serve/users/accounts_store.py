@@ -56,6 +56,12 @@ class AccountsStore:
     def by_email(self, email: str) -> User | None:
         return self._user(users.c.email == email)
 
+    def confirmed(self, emails: Iterable[str]) -> dict[str, str]:
+        """The ids of the accounts of which these are the confirmed addresses."""
+        mine = sa.and_(users.c.email.in_(set(emails)), users.c.confirmed_at.is_not(None), users.c.deleted_at.is_(None))
+        with self._engine.connect() as connection:
+            return {row.email: row.id for row in connection.execute(sa.select(users.c.email, users.c.id).where(mine))}
+
     def by_id(self, user_id: str) -> User | None:
         """None also once it is deleted."""
         return self._user(users.c.id == user_id)

@@ -1,5 +1,6 @@
 """Payment transactions: a row for everything that moved money or tried to, and the same rows whenever they are made."""
 
+import asyncio
 import csv
 import io
 import sqlite3
@@ -13,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from actors import payment
-from pipelines.keep_transactions import Session, Transaction, followed, keep_transactions
+from pipelines.keep_transactions import Event, Session, Transaction, followed, keep_transactions
 from pipelines.log.base import Happened
 from serve.gateway.front import Front
 from serve.payments.admin_api import admin_payment_routes
@@ -115,6 +116,29 @@ async def test_it_goes_on_where_it_was_after_each_decision(store: TransactionSto
         log.events += [happened for happened in whole.events if happened.position == position]
         await run(keep_transactions(store), log, tmp_path)
     assert [shown(row) for row in await everything(store)] == EXPECTED
+
+
+async def test_what_is_told_at_once_is_kept_as_one_by_one(store: TransactionStore) -> None:
+    opened = payment.SessionOpened(500, "EUR", "card", "pm_1", 9_000, "u1")
+    told: list[tuple[int, Event]] = [
+        (0, opened),
+        (1, payment.AttemptStarted(1, "card", "pm_1")),
+        (1, payment.AttemptStarted(1, "card", "pm_1")),
+        (2, payment.PaymentCaptured(500, "EUR")),
+    ]
+    events = [(Happened(n, "payment", f"s{s}", 1, n, 1, b""), event) for n, event in told for s in range(3)]
+    # One that can never be kept: its time is beyond what the column holds.
+    await store.keep(Happened(1, "payment", "s0", 0, 0, 1, b""), opened)
+    beyond = Happened(1, "payment", "bad", 1, 0, 2**70, b"")
+    outcomes = await asyncio.gather(
+        *(store.keep(*one) for one in events),
+        store.keep(beyond, payment.AttemptStarted(1, "card", "pm_1")),
+        return_exceptions=True,
+    )
+    assert [outcome for outcome in outcomes[:-1] if outcome is not None] == []
+    assert isinstance(outcomes[-1], Exception)
+    kinds = [(row.session, row.kind, row.amount) for row in await everything(store)]
+    assert sorted(kinds) == [(f"s{s}", kind, 500) for s in range(3) for kind in ("attempt", "capture")]
 
 
 def test_an_old_capture_has_no_card_and_no_answer() -> None:
