@@ -22,14 +22,21 @@ BODY_SECONDS = 20.0
 LOOK_EVERY = 1.0
 """Seconds between looks whether the session of a stream has ended."""
 LAST_SECONDS = 1.0
+READ_SECONDS = 8.0
+"""Longer than an entity's move to another host takes; much shorter than a database's own patience."""
 _END = {"type": "http.response.body", "body": b""}
 
 
 class Bounds(NamedTuple):
-    """What holds for all requests: the largest body in bytes, and what browsers are told."""
+    """What holds for all requests: the largest body in bytes, what browsers are told, and how long looking may take.
+
+    `reading`: seconds that a GET waits for what it asks. What changes something is never given up so, since what
+    became of it would be unknown; it has deadlines of its own where it waits.
+    """
 
     max_body: int = MAX_BODY
     browsers: Browsers = Browsers()
+    reading: float = READ_SECONDS
 
 
 USUAL = Bounds()

@@ -1,5 +1,6 @@
 """The front of every HTTP application: request ids, lean routes, and a FastAPI application for the rest."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -180,7 +181,10 @@ class Front:
                 # A body may take long, and the session have ended meanwhile.
                 request.principal = await self._principal(call)
             request.body = route.decode(request.raw_body)
-        if route.access != "staff" or route.method == "GET":
+        if route.method == "GET":
+            async with asyncio.timeout(self._bounds.reading):
+                return await route.handler(request)
+        if route.access != "staff":
             return await route.handler(request)
         async with recorded(self._staff_log, request.principal, route.method, path, call.request_id) as outcome:
             response = await route.handler(request)

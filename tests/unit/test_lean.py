@@ -118,6 +118,16 @@ def make_routes(closed: asyncio.Event | None = None) -> Routes:
 
         return events(source())
 
+    @routes.get("/api/hangs", answers={204: None}, summary="Hangs")
+    async def hangs(_: Request) -> Response:
+        await asyncio.Event().wait()
+        return empty()
+
+    @routes.post("/api/ponders", answers={204: None}, summary="Ponders")
+    async def ponders(_: Request) -> Response:
+        await asyncio.sleep(0.05)
+        return empty()
+
     return routes
 
 
@@ -301,6 +311,14 @@ async def test_errors_of_the_runtime(how: str, status: int, code: str, retry_aft
     async with client() as http:
         answer = await http.get(f"/api/fails/{how}")
     assert (answer.status_code, answer.json()["code"], answer.headers.get("retry-after")) == (status, code, retry_after)
+
+
+async def test_looking_has_a_deadline_and_changing_its_own() -> None:
+    async with client(make_front(bounds=Bounds(reading=0.01))) as http:
+        looked = await http.get("/api/hangs")
+        changed = await http.post("/api/ponders")
+    assert (looked.status_code, looked.json()["code"], looked.headers["retry-after"]) == (503, "unavailable", "1")
+    assert changed.status_code == 204
 
 
 async def test_the_fastapi_application_behind_it_speaks_the_same_errors() -> None:
