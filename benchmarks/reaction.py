@@ -21,6 +21,7 @@ from benchmarks.on_servers import TroupeOnServers
 from benchmarks.results import Cell
 from benchmarks.run import NOT_MEASURED, Bench, Step
 from benchmarks.samples import percentile
+from benchmarks.target import end_when_told
 from pipelines.log.cloud_events import TOPICS, from_kafka
 
 SECONDS = 60.0
@@ -54,6 +55,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1.0, help="Length of each window.")] = 10.0,
 ) -> None:
     """Drives journeys and prints a table. Exit status 2: a server cannot be run here."""
+    end_when_told()
     folder = Path(tempfile.mkdtemp(prefix="benchmarks-"))
     shop = TroupeOnServers(folder / "shop")
     bench = Bench({shop.name: shop}, folder, together=False, seconds=seconds, processes=1)

@@ -26,7 +26,7 @@ from benchmarks.report import page
 from benchmarks.results import Cell, Measured, Results
 from benchmarks.samples import Run, Summary, summarise
 from benchmarks.servers import MariaDB, Stateless
-from benchmarks.target import PLACE, Missing, Target
+from benchmarks.target import PLACE, Missing, Target, end_when_told
 from benchmarks.troupe import Attached, Troupe
 
 TARGETS = ("stateless-sqlite", "stateless-mariadb", "troupe")
@@ -207,6 +207,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where results go.")] = PLACE / "benchmarks" / "results",
 ) -> None:
     """Measures targets in one run, in rounds, and writes JSON, a page of tables and a plot."""
+    end_when_told()
     console = Console(stderr=True)
     unknown = [name for name in scenario if name not in STEPS]
     if unknown:

@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.machine import describe
 from benchmarks.on_servers import Private
 from benchmarks.samples import percentile
-from benchmarks.target import Missing
+from benchmarks.target import Missing, end_when_told
 from pipelines.events.catalog import ProductFacts, VariantFacts
 from pipelines.index_products import Change, ProductIndexes
 from pipelines.projection import Versioned
@@ -213,6 +213,7 @@ def main(
     clients: Annotated[str, typer.Option(help="Numbers of clients, with commas.")] = "1,4",
 ) -> None:
     """Measures both engines. Exit status 2: there is no Elasticsearch here."""
+    end_when_told()
     with tempfile.TemporaryDirectory(prefix="troupe-search-") as name, closing_servers(Path(name)) as servers:
         machine = describe(Path(name))
         console.print(

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,11 @@ def catalogue(products: int = PRODUCTS) -> list[dict[str, str | int]]:
         {"sku": f"BENCH-{n:04}", "name": f"Benchmark product {n}", "amount": 250 + n * 37 % 5_000}
         for n in range(products)
     ]
+
+
+def end_when_told() -> None:
+    """From now on SIGTERM ends this process as Ctrl-C does: what it started is stopped and does not outlive it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def free_port() -> int:
