@@ -54,7 +54,7 @@ def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.Captur
 
 async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
     products = await asyncio.to_thread(goods, stage.shop)
-    async with Load(stage.shop, products) as load:
+    async with Load(stage.shop.url, products) as load:
         load.start()
         await until(lambda: _all_is_well(load.seen))
         began = time.monotonic()
