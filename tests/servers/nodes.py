@@ -1,13 +1,21 @@
-"""A second Ray node for a shop that runs, on the same machine: a web replica of its own behind an HAProxy of its own."""
+"""A second Ray node for a shop that runs, on the same machine: a web replica behind an HAProxy of its own."""
 
+import asyncio
 import subprocess
 import sys
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Self
 
 import httpx
 import psutil
 
 from serve.edge.front_door import READY_PATH, Node
-from tests.contract.edge import HOST, ROOT
+from serve.gateway.keys import Keys
+from serve.users.store import open_engine
+from tests.contract.edge import HOST, ROOT, door_to
+from tests.contract.edge_envoy import envoy
 from tests.running import RunningShop, end, free_port
 from tests.waiting import eventually
 
@@ -19,6 +27,31 @@ from serve import app, cluster, kept_secrets, settings
 ray.init(address=sys.argv[1], namespace="troupe", logging_level="warning")
 app.deploy(kept_secrets.with_secrets(settings.load()), cluster.APPLICATION, replicas=2)
 """
+
+
+class Door:
+    """`with Door(shop) as door:` a second node, and an Envoy in front of both, on a port of its own that stays."""
+
+    def __init__(self, shop: RunningShop, program: str) -> None:
+        self._shop, self._program = shop, program
+        self._opened = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            self.second = SecondNode(self._shop)
+            self.second.start()
+            nodes = [Node(HOST, self._shop.port), self.second.address]
+            engine = open_engine(self._shop.settings.database_url("users"))
+            opened.callback(engine.dispose)
+            secret = asyncio.run(Keys(engine).ring()).guest_secret
+            folder = Path(opened.enter_context(TemporaryDirectory(prefix="troupe-envoy-")))
+            door = door_to(nodes, rate_limits=False)
+            self.envoy = opened.enter_context(envoy(folder, door, secret, program=self._program))
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
 
 
 class SecondNode:

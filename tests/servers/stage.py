@@ -13,8 +13,11 @@ from deploy.servers.server import HOST, Service, free_port
 from serve.settings import Settings
 from serve.setup_steps import set_up
 from tests.running import RunningShop
+from tests.servers.at_stripe import AtStripe
 from tests.servers.disks import small_disks
+from tests.servers.nodes import Door
 from tests.servers.proxies import Proxies
+from tests.stripe_wire.running import new_account, wire
 
 PARTITIONS = 3
 SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
@@ -32,10 +35,18 @@ SETTINGS = {
 
 
 class Stage(NamedTuple):
+    """`stripe`: what it pays at, if that is not the test gateway. `door`: what shoppers call, if not the shop."""
+
     servers: Servers
     proxies: Proxies | None
     shop: RunningShop
     always: Mapping[str, str]
+    stripe: AtStripe | None = None
+    door: Door | None = None
+
+    @property
+    def url(self) -> str:
+        return self.shop.url if self.door is None else self.door.envoy.url
 
     def need(self, server: str) -> None:
         """Skips the test where this machine has no such server."""
@@ -56,12 +67,15 @@ class Stage(NamedTuple):
 
 
 class Guarded:
-    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies."""
+    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies.
 
-    def __init__(self, names: tuple[str, ...] = SERVERS) -> None:
+    `more`: a program that is fetched besides.
+    """
+
+    def __init__(self, names: tuple[str, ...] = SERVERS, more: str = "") -> None:
         self._ports = {name: free_port() for name in names}
         advertised = f"{HOST}:{self._ports['kafka']}"
-        self.servers = Servers([*names, "toxiproxy"], advertised=advertised)
+        self.servers = Servers([*names, "toxiproxy", *([more] if more else [])], advertised=advertised)
         self.settings: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -70,7 +84,8 @@ class Guarded:
             running = dict(self.servers.running)
             self.proxies = Proxies(running.pop("toxiproxy").url())
             for name, service in running.items():
-                self.settings |= self._guard(name, service)
+                if name in self._ports:
+                    self.settings |= self._guard(name, service)
         except BaseException:
             self.servers.stop()
             raise
@@ -96,6 +111,29 @@ def on_stage() -> Iterator[Stage]:
     """The shop runs when it begins; all is gone when it ends."""
     with Guarded() as guarded, _shop_on(guarded.settings) as shop:
         yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_stripe() -> Iterator[Stage]:
+    """As `on_stage`, with Stripe's wire interface, which has a proxy in front of it as well."""
+    with Guarded() as guarded, wire() as running:
+        place = f"{HOST}:{free_port()}"
+        guarded.proxies.add("stripe", place, running.url.removeprefix("http://"))
+        stripe = AtStripe(running, new_account())
+        with _shop_on({**guarded.settings, **stripe.settings(f"http://{place}")}) as shop:
+            stripe.calls(shop)
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), stripe)
+
+
+@contextmanager
+def behind_a_door() -> Iterator[Stage]:
+    """As `on_stage`, on two Ray nodes with an Envoy in front of them."""
+    with Guarded(more="envoy") as guarded:
+        if "envoy" in guarded.servers.missing:
+            pytest.skip(f"envoy cannot be run here: {guarded.servers.missing['envoy']}")
+        program = guarded.servers.running["envoy"].url()
+        with _shop_on(guarded.settings) as shop, Door(shop, program) as door:
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), door=door)
 
 
 @contextmanager

@@ -199,6 +199,7 @@ def _sent(folder: Path, node: str) -> int:
 
 def test_a_node_is_killed_and_no_read_fails_and_nothing_is_lost(world: World, front: Running) -> None:
     """Writes that the dead node had may fail once, and are repeated with their keys."""
+
     async def bought() -> tuple[Load, list[str]]:
         async with Load(front.url, world.goods) as load:
             load.start()
