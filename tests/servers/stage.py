@@ -122,7 +122,7 @@ def on_stripe() -> Iterator[Stage]:
         stripe = AtStripe(running, new_account())
         with _shop_on({**guarded.settings, **stripe.settings(f"http://{place}")}) as shop:
             stripe.calls(shop)
-            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), stripe)
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), stripe=stripe)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class World(NamedTuple):
 def world() -> Iterator[World]:
     with wire() as running:
         stripe = AtStripe(running, new_account())
-        with RunningShop(**stripe.settings()) as shop, shop.client() as web:
+        with RunningShop(demo=False, services=(), **stripe.settings()) as shop, shop.client() as web:
             stripe.calls(shop)
             staff = Staff(web, shop.staff_token())
             staff.put_product("MUG", 1200)
