@@ -22,6 +22,8 @@ from tests.stripe_wire.running import new_account, wire
 PARTITIONS = 3
 SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
 """What the shop is run on; each has its setting in `deploy.servers`."""
+FEW = ("mysql", "redis")
+"""Enough where none of the others is hurt."""
 ON_SMALL_DISKS = ("mysql", "mariadb", "mongo")
 SMALL_MIB = 512
 """MySQL takes 200 of it for empty tables and a log of what it does, MongoDB up to 300."""
@@ -74,7 +76,7 @@ class Guarded:
 
     def __init__(self, names: tuple[str, ...] = SERVERS, more: str = "") -> None:
         self._ports = {name: free_port() for name in names}
-        advertised = f"{HOST}:{self._ports['kafka']}"
+        advertised = f"{HOST}:{self._ports['kafka']}" if "kafka" in names else ""
         self.servers = Servers([*names, "toxiproxy", *([more] if more else [])], advertised=advertised)
         self.settings: dict[str, str] = {}
 
@@ -115,8 +117,8 @@ def on_stage() -> Iterator[Stage]:
 
 @contextmanager
 def on_stripe() -> Iterator[Stage]:
-    """As `on_stage`, with Stripe's wire interface, which has a proxy in front of it as well."""
-    with Guarded() as guarded, wire() as running:
+    """On MySQL and Redis alone, with Stripe's wire interface, which has a proxy in front of it as well."""
+    with Guarded(FEW) as guarded, wire() as running:
         place = f"{HOST}:{free_port()}"
         guarded.proxies.add("stripe", place, running.url.removeprefix("http://"))
         stripe = AtStripe(running, new_account())
@@ -127,8 +129,8 @@ def on_stripe() -> Iterator[Stage]:
 
 @contextmanager
 def behind_a_door() -> Iterator[Stage]:
-    """As `on_stage`, on two Ray nodes with an Envoy in front of them."""
-    with Guarded(more="envoy") as guarded:
+    """On MySQL and Redis alone, on two Ray nodes with an Envoy in front of them."""
+    with Guarded(FEW, more="envoy") as guarded:
         if "envoy" in guarded.servers.missing:
             pytest.skip(f"envoy cannot be run here: {guarded.servers.missing['envoy']}")
         program = guarded.servers.running["envoy"].url()
