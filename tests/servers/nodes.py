@@ -19,7 +19,7 @@ from tests.contract.edge_envoy import envoy
 from tests.running import RunningShop, end, free_port
 from tests.waiting import eventually
 
-SECONDS = 120.0
+SECONDS = 300.0
 START = "from ray.scripts.scripts import main; main()"
 DEPLOY = """
 import sys, ray
