@@ -102,11 +102,12 @@ class Replica:
         return build_whole(settings) if settings.hosts == 0 else build_front(settings)
 
 
-def deploy(settings: Settings, name: str) -> None:
-    """Deploys the shop and waits until it is there."""
+def deploy(settings: Settings, name: str, replicas: int = 1) -> None:
+    """Deploys the shop and waits until it is there. `replicas`: on as many machines of Ray's, one on each at most."""
     deployment = serve.deployment(serve.ingress()(Replica)).options(
         name="replica",
-        num_replicas=1,
+        num_replicas=replicas,
+        max_replicas_per_node=1 if replicas > 1 else None,
         max_ongoing_requests=REQUESTS_AT_ONCE,
         ray_actor_options={"num_cpus": 0},
         # What was accepted is answered: the longest that an answer may take is a checkout's.

@@ -6,6 +6,8 @@ request after a crash would be told that there is no such thing, and give up. Wh
 
 Serve also opens HAProxy's pages about itself to every network, and does not tell the shop who called: here they are for
 this machine only, and X-Forwarded-For ends with the caller's address, whatever the caller wrote there.
+
+What reads is asked again of another replica when one dies under it; what writes is sent once (ADR 17).
 """
 
 import importlib
@@ -16,17 +18,31 @@ from pathlib import Path
 from serve.preflight import CannotStart
 
 SERVES_ANSWER = "return status 404 content-type text/plain lf-string .*not found.*"
+PROBLEM = (
+    '{"type":"urn:troupe:problem:unavailable","title":"Not available at the moment","status":503,'
+    '"code":"unavailable","detail":"%s"}'
+)
 OURS = (
     "return status 503 content-type application/problem+json hdr Retry-After 1 hdr Cache-Control no-store string "
-    '\'{"type":"urn:troupe:problem:unavailable","title":"Not available at the moment","status":503,'
-    '"code":"unavailable","detail":"The shop is about to open; please try again."}\''
+    f"'{PROBLEM % 'The shop is about to open; please try again.'}'"
 )
+CUT = PROBLEM % "The answer was lost. Try again; the same Idempotency-Key does nothing twice."
+CUT_FILE = (
+    "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n"
+    f"Cache-Control: no-store\r\nConnection: close\r\nContent-Length: {len(CUT)}\r\n\r\n{CUT}"
+)
+"""Instead of Serve's "500 Internal Server Error", which says that the shop is at fault and that trying is in vain."""
 
 # A file may come twice, for a check and to be used: what is mended must stay as it is.
 MENDING = f"""\
 s|{SERVES_ANSWER}|{OURS}|
 /^frontend prometheus/,/^frontend http_frontend/s|bind :|bind 127.0.0.1:|
 /^listen stats/,$s|bind \\*:|bind 127.0.0.1:|
+s|^    errorfile 50\\([234]\\) .*|    errorfile 50\\1 @CUT@|
+s|^    retry-on conn-failure$|    retry-on conn-failure empty-response|
+/^    http-request disable-l7-retry/d
+/^frontend http_frontend/,/^    bind/s|^    bind.*|&\\
+    http-request disable-l7-retry if !METH_GET|
 /^    option forwardfor$/d
 /^    option httplog$/a\\
     option forwardfor
@@ -36,7 +52,9 @@ s|{SERVES_ANSWER}|{OURS}|
 def haproxy(folder: Path) -> Path:
     """A program in `folder` that mends the configuration and becomes HAProxy. Raises CannotStart if there is none."""
     mending = folder / "mending.sed"
-    mending.write_text(MENDING)
+    cut = folder / "cut.http"
+    cut.write_text(CUT_FILE, newline="")
+    mending.write_text(MENDING.replace("@CUT@", str(cut)))
     program = folder / "haproxy"
     program.write_text(
         "#!/bin/sh\n"

@@ -28,6 +28,7 @@ from serve.payments.api import payment_routes, stripe_routes
 from serve.payments.gateway.client import GatewayClient
 from serve.payments.gateway.pages import page_routes
 from serve.payments.service import Payments
+from serve.payments.stripe.choosing import has_hosted_page
 from serve.payments.stripe.gateway import StripeGateway
 from serve.payments.stripe.news import StripeNews
 from serve.users.api import STRICT_LIMITS, router
@@ -88,6 +89,7 @@ def orders(shop: "Shop") -> Served:
         waiters,
         _carts_of(shop).read,
         deadlines=Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000),
+        hosted=has_hosted_page(settings),
     )
     made = Orders(
         shop.entities,
@@ -96,6 +98,7 @@ def orders(shop: "Shop") -> Served:
         currency=settings.currency,
         wait=settings.checkout_wait_seconds,
         seller=shop.seller,
+        hosted=has_hosted_page(settings),
     )
     stock = Stock(shop.entities, shop.prices)
     given = settings.carrier_secret

@@ -177,6 +177,17 @@ class RunningShop:
         of_ray = {name: value for name, value in raylet.environ().items() if name.startswith("RAY_")}
         return address, {**self._environment(), **of_ray, processes.MARK: self._mark()}
 
+    def troupe(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `troupe` with the shop's settings to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "serve.cli.main", *arguments],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=STOP_SECONDS,
+            check=False,
+        )
+
     # Calling it
 
     def client(self, token: str = "") -> httpx.Client:

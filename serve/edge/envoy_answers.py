@@ -28,10 +28,13 @@ def local_answers(max_body: int) -> Json:
 
 def _mapper(status: int, code: str, detail: str) -> Json:
     comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": f"answers.{status}"}}
-    return {
+    made: Json = {
         "filter": {"status_code_filter": {"comparison": comparison}},
         "body_format_override": _format(code, CODES[code].title, detail),
     }
+    if code == "unavailable":  # as the shop says it
+        made["headers_to_add"] = [{"header": {"key": "retry-after", "value": "1"}}]
+    return made
 
 
 def _format(code: str, title: str, detail: str) -> Json:

@@ -58,6 +58,7 @@ class Checkout:
         show_cart: Callable[[Principal], Awaitable[CartBody]],
         *,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 (immutable)
+        hosted: bool = False,
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._entities = entities
@@ -68,6 +69,7 @@ class Checkout:
         self._waiters = waiters
         self._show_cart = show_cart
         self._deadlines = deadlines
+        self._hosted = hosted
         self._now = now
 
     async def place(self, principal: Principal, wanted: PlaceOrder, key: Key, *, wait: bool) -> Outcome:
@@ -81,7 +83,7 @@ class Checkout:
         if terms is None:
             known = ", ".join(shipping.method for shipping in self._terms.shippings)
             raise invalid(f"There are: {known}", "/body/shipping_method")
-        check_payment(wanted.payment)
+        check_payment(wanted.payment, hosted=self._hosted)
         contact = Contact(checked_email(principal, wanted.email), wanted.address, wanted.language)
         order_id, contact_id = str(uuid_utils.uuid7()), secrets.token_hex(16)
         await self._keep(contact_id, order_id, principal, contact)

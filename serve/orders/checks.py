@@ -29,9 +29,9 @@ declare("too_many_steps", 409, "Too many steps")
 declare("bad_cursor", 400, "The cursor is not of this list")
 
 
-def check_payment(payment: Payment) -> None:
-    """Raises Problem invalid_request."""
-    if payment.method == "card" and not payment.reference:
+def check_payment(payment: Payment, *, hosted: bool) -> None:
+    """`hosted`: the gateway has a page of its own for whoever names no means. Raises Problem invalid_request."""
+    if payment.method == "card" and not payment.reference and not hosted:
         raise invalid("A card is named by the payment gateway's reference", "/body/payment/reference")
     if payment.method == CASH_ON_DELIVERY and payment.reference:
         raise invalid("Cash has no reference", "/body/payment/reference")

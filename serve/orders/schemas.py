@@ -34,6 +34,9 @@ class Address(msgspec.Struct, frozen=True):
 
 
 class Payment(msgspec.Struct, frozen=True):
+    """Without `reference` the gateway asks for the means on a page of its own: `next_action` leads there, also without
+    JavaScript. The test gateway has none for cards, and names its own means for the others."""
+
     method: Method
     reference: Reference = ""
 

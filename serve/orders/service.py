@@ -48,6 +48,7 @@ class Orders:
     """Each method raises Problem, Overloaded, Unavailable or KeyReused. Orders of others are `not_found`.
 
     `wait`: seconds that a caller waits for an order to settle. `currency`: of orders that are still on their way.
+    `hosted`: see `check_payment`.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Orders:
         wait: float = 5.0,
         now: Callable[[], int] = clock.now_ms,
         seller: Seller = Seller(),  # noqa: B008 (immutable)
+        hosted: bool = False,
     ) -> None:
         self._entities = entities
         self._store = store
@@ -68,6 +70,7 @@ class Orders:
         self._wait = wait
         self._now = now
         self._seller = seller
+        self._hosted = hosted
 
     # Reading
 
@@ -162,7 +165,7 @@ class Orders:
         self, principal: Principal, order_id: str, payment: Payment, key: Key, *, wait: bool
     ) -> Outcome:
         """Tries another method of payment."""
-        check_payment(payment)
+        check_payment(payment, hosted=self._hosted)
         await self._to_change(principal, order_id)
         return await self._tell(order_id, PayAgain(payment.method, payment.reference), key, wait=wait)
 

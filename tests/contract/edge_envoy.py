@@ -30,12 +30,15 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def envoy(folder: Path, door: FrontDoor, guest_secret: bytes, **choices: Any) -> Iterator[Running]:
+def envoy(
+    folder: Path, door: FrontDoor, guest_secret: bytes, *, program: str = "", **choices: Any
+) -> Iterator[Running]:
+    """`program`: its address, if not that of this run."""
     folder.mkdir(exist_ok=True)
     guests, listen, admin = folder / "guests.jwks.json", Node(HOST, free_port()), free_port()
     write(guests, json.dumps(guests_keys(guest_secret)))
     made = bootstrap(door, Choices(listen, admin=admin, **choices), guests)
-    server = EnvoyServer(address("ENVOY"), folder, admin, json.dumps(made))
+    server = EnvoyServer(program or address("ENVOY"), folder, admin, json.dumps(made))
     server.start(60)
     try:
         yield Running(f"http://{listen}", server)

@@ -1,7 +1,6 @@
 """Real web processes of a shop, without hosts, behind a real Envoy: keys change while people shop, and none notices."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import jwt
 import pytest
 
 from serve import settings as settings_module
@@ -19,6 +17,7 @@ from serve.gateway.keys import DAY, PERIOD, Keys
 from serve.gateway.tokens import Tokens
 from serve.users.store import open_engine
 from tests.contract.edge import HOST, door_to
+from tests.contract.edge_asking import Asking
 from tests.contract.edge_envoy import Running, envoy
 from tests.running import free_port
 from tests.unit.whole_shop import CHEAP, answering
@@ -104,7 +103,7 @@ def test_the_keys_change_without_a_failed_request(scene: Scene) -> None:
         path = "/api/admin/products/MUG"
         put = web.put(path, json=product, headers={"Authorization": f"Bearer {scene.token()}"})
         assert put.status_code == 201
-        with Asking(scene, path) as asking:
+        with Asking(scene.running.url, path, scene.token) as asking:
             asking.more(5)
             scene.clock.be(12 * HOUR)  # the next key is published, and signs nothing yet
             fetched = scene.running.stat("jwks_fetch_success")
@@ -115,34 +114,3 @@ def test_the_keys_change_without_a_failed_request(scene: Scene) -> None:
     assert len(asking.kids) == 2
     assert set(asking.statuses) == {200}
     assert scene.running.stat("jwt_authn.denied") == 0
-
-
-class Asking:
-    """Asks the front door again and again, each time with a new token."""
-
-    def __init__(self, scene: Scene, path: str) -> None:
-        self.statuses: list[int] = []
-        self.kids: dict[str, None] = {}
-        self._scene, self._path = scene, path
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Asking":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(30)
-
-    def more(self, count: int) -> None:
-        wanted = len(self.statuses) + count
-        eventually(lambda: len(self.statuses) >= wanted, 30.0)
-
-    def _run(self) -> None:
-        with httpx.Client(base_url=self._scene.running.url, timeout=30) as web:
-            while not self._over.is_set():
-                token = self._scene.token()
-                self.kids[jwt.get_unverified_header(token)["kid"]] = None
-                answer = web.get(self._path, headers={"Authorization": f"Bearer {token}"})
-                self.statuses.append(answer.status_code)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deploy.servers import Server
 from deploy.servers.mongo import MongoServer, primary
@@ -10,7 +10,15 @@ from deploy.servers.mongo_wire import command
 from tests.running import end
 from tests.servers.disks import full
 from tests.servers.proxies import BLACK_HOLE, RESET, Toxic, latency
-from tests.servers.stage import Stage, empty_redis
+from tests.servers.stage import (
+    Stage,
+    behind_a_door,
+    empty_redis,
+    on_clusters,
+    on_small_disks,
+    on_stage,
+    on_stripe,
+)
 
 HURT_SECONDS = 8.0
 """How long most faults last."""
@@ -21,9 +29,12 @@ LOOKS_AT_ITS_DISK = 60.0
 RESTART_SECONDS = 420.0
 """On two very busy cores Elasticsearch takes four minutes."""
 DEADLINE_SECONDS = 15
+LATE_SECONDS = 25.0
+"""What a payment session asks of Stripe is given up after 20, and asked again."""
+READING = frozenset({"order", "orders", "categories", "product", "search"})
 EVERYTHING = frozenset({"new cart", "cart", "checkout", "order", "orders", "categories", "product", "search"})
 GOES_ON: dict[str, frozenset[str]] = {
-    "mongo": frozenset({"order", "orders", "categories", "product", "search"}),
+    "mongo": READING,
     "kafka": EVERYTHING,
     # A cart change by a shopper who has a token needs MongoDB only.
     "mysql": frozenset({"cart"}),
@@ -33,10 +44,14 @@ GOES_ON: dict[str, frozenset[str]] = {
 """What is answered as ever while a server is away, for as long as it is."""
 
 
+Staging = Callable[[], AbstractContextManager[Stage]]
+
+
 class Fault(NamedTuple):
     """`hurt`: it is so within. `seconds`: how long. `quick`: whether it is among those of every run of CI.
 
     `settings`: what the shop runs with. `ends`: what may become of an order. `normal_within`: seconds after it.
+    `stage`: what it happens on. `cuts`: shoppers' own connections may break, so that they get no answer at all.
     """
 
     name: str
@@ -48,6 +63,8 @@ class Fault(NamedTuple):
     settings: Mapping[str, str] = {}
     ends: frozenset[str] = frozenset({"confirmed"})
     normal_within: float = NORMAL_WITHIN
+    stage: Staging = on_stage
+    cuts: bool = False
 
 
 def _killed(name: str) -> Callable[[Stage], AbstractContextManager[object]]:
@@ -80,6 +97,30 @@ def _toxic(name: str, toxics: tuple[Toxic, ...]) -> Callable[[Stage], AbstractCo
         return stage.proxies.toxic(name, toxics)
 
     return hurt
+
+
+def _troubled(trouble: Mapping[str, Any]) -> Callable[[Stage], AbstractContextManager[object]]:
+    def hurt(stage: Stage) -> AbstractContextManager[object]:
+        assert stage.stripe is not None
+        return stage.stripe.troubled(trouble)
+
+    return hurt
+
+
+@contextmanager
+def _envoy_killed(stage: Stage) -> Iterator[None]:
+    assert stage.door is not None
+    server = stage.door.envoy.server
+    server.kill()
+    yield
+    server.start(RESTART_SECONDS)
+
+
+@contextmanager
+def _node_killed(stage: Stage) -> Iterator[None]:
+    assert stage.door is not None
+    stage.door.second.kill()
+    yield
 
 
 def _process_killed(title: str) -> Callable[[Stage], AbstractContextManager[object]]:
@@ -134,7 +175,9 @@ FAULTS = [
     Fault("redis: emptied", "redis", _redis_emptied, 1.0, EVERYTHING),
     Fault("a pipeline's process: kill -9", "", _process_killed("ray::PipelineActor"), HURT_SECONDS, EVERYTHING),
     Fault("a host's process: kill -9", "", _process_killed("ray::HostActor"), HURT_SECONDS, frozenset()),
-    Fault("a replica's process: kill -9", "", _process_killed("ray::ServeReplica"), HURT_SECONDS, frozenset()),
+    Fault(
+        "a replica's process: kill -9", "", _process_killed("ray::ServeReplica"), HURT_SECONDS, frozenset(), cuts=True
+    ),
     Fault(
         "kafka: away longer than the payment deadline",
         "kafka",
@@ -146,9 +189,25 @@ FAULTS = [
     ),
 ]
 OF_CLUSTERS = [
-    Fault("mongo: the primary of three steps down", "mongo", _stepped_down, HURT_SECONDS, GOES_ON["mongo"]),
-    Fault("mongo: the primary of three killed", "mongo", _primary_killed, HURT_SECONDS, GOES_ON["mongo"]),
-    Fault("kafka: one of three brokers killed", "kafka", _killed("kafka-1"), HURT_SECONDS, EVERYTHING),
+    Fault(
+        "mongo: the primary of three steps down",
+        "mongo",
+        _stepped_down,
+        HURT_SECONDS,
+        GOES_ON["mongo"],
+        stage=on_clusters,
+    ),
+    Fault(
+        "mongo: the primary of three killed",
+        "mongo",
+        _primary_killed,
+        HURT_SECONDS,
+        GOES_ON["mongo"],
+        stage=on_clusters,
+    ),
+    Fault(
+        "kafka: one of three brokers killed", "kafka", _killed("kafka-1"), HURT_SECONDS, EVERYTHING, stage=on_clusters
+    ),
 ]
 OF_DISKS = [
     Fault(
@@ -158,7 +217,24 @@ OF_DISKS = [
         HURT_SECONDS,
         GOES_ON["mysql"],
         normal_within=LOOKS_AT_ITS_DISK + NORMAL_WITHIN,
+        stage=on_small_disks,
     ),
-    Fault("mongo: its disk full", "mongo", _disk_full("mongo"), HURT_SECONDS, GOES_ON["mongo"]),
+    Fault("mongo: its disk full", "mongo", _disk_full("mongo"), HURT_SECONDS, GOES_ON["mongo"], stage=on_small_disks),
 ]
-EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS]
+OF_STRIPE = [
+    Fault(f"stripe: {name}", "stripe", hurt, seconds, EVERYTHING, stage=on_stripe)
+    for name, hurt, seconds in (
+        ("429 with Retry-After", _troubled({"status": 429, "retry_after": 2.0}), HURT_SECONDS),
+        ("503", _troubled({"status": 503}), HURT_SECONDS),
+        ("answers after the deadline", _troubled({"seconds": LATE_SECONDS}), LATE_SECONDS),
+        ("black hole", _toxic("stripe", BLACK_HOLE), 2 * HURT_SECONDS),
+        ("answers lost", _troubled({"lost": True}), HURT_SECONDS),
+    )
+]
+"""A checkout goes on while its payment waits: it is answered with 202."""
+AT_THE_DOOR = [
+    Fault("Envoy: kill -9 and restart", "envoy", _envoy_killed, 3.0, frozenset(), stage=behind_a_door, cuts=True),
+    # The last on its stage: the node stays away.
+    Fault("one of two nodes behind Envoy: kill -9", "envoy", _node_killed, HURT_SECONDS, READING, stage=behind_a_door),
+]
+EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS, *OF_STRIPE, *AT_THE_DOOR]

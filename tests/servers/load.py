@@ -45,8 +45,8 @@ class Bought(NamedTuple):
 class Load(Crowd):
     """Buys, fills carts and looks around, from `start` to `stop`. What is refused with 503 is asked for again."""
 
-    def __init__(self, shop: RunningShop, goods: list[str]) -> None:
-        super().__init__(shop.url, 4 * SHOPPERS)
+    def __init__(self, url: str, goods: list[str]) -> None:
+        super().__init__(url, 4 * SHOPPERS)
         self.seen: list[Seen] = []
         self.bought: list[Bought] = []
         self.carts: dict[str, Counter[str]] = {}

@@ -13,12 +13,17 @@ from deploy.servers.server import HOST, Service, free_port
 from serve.settings import Settings
 from serve.setup_steps import set_up
 from tests.running import RunningShop
+from tests.servers.at_stripe import AtStripe
 from tests.servers.disks import small_disks
+from tests.servers.nodes import Door
 from tests.servers.proxies import Proxies
+from tests.stripe_wire.running import new_account, wire
 
 PARTITIONS = 3
 SERVERS = ("mongo", "kafka", "mysql", "redis", "elasticsearch")
 """What the shop is run on; each has its setting in `deploy.servers`."""
+FEW = ("mysql", "redis")
+"""Enough where none of the others is hurt."""
 ON_SMALL_DISKS = ("mysql", "mariadb", "mongo")
 SMALL_MIB = 512
 """MySQL takes 200 of it for empty tables and a log of what it does, MongoDB up to 300."""
@@ -32,10 +37,18 @@ SETTINGS = {
 
 
 class Stage(NamedTuple):
+    """`stripe`: what it pays at, if that is not the test gateway. `door`: what shoppers call, if not the shop."""
+
     servers: Servers
     proxies: Proxies | None
     shop: RunningShop
     always: Mapping[str, str]
+    stripe: AtStripe | None = None
+    door: Door | None = None
+
+    @property
+    def url(self) -> str:
+        return self.shop.url if self.door is None else self.door.envoy.url
 
     def need(self, server: str) -> None:
         """Skips the test where this machine has no such server."""
@@ -56,12 +69,15 @@ class Stage(NamedTuple):
 
 
 class Guarded:
-    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies."""
+    """The servers, each with a proxy: `with Guarded() as guarded:`. `settings`: of a shop behind the proxies.
 
-    def __init__(self, names: tuple[str, ...] = SERVERS) -> None:
+    `more`: a program that is fetched besides.
+    """
+
+    def __init__(self, names: tuple[str, ...] = SERVERS, more: str = "") -> None:
         self._ports = {name: free_port() for name in names}
-        advertised = f"{HOST}:{self._ports['kafka']}"
-        self.servers = Servers([*names, "toxiproxy"], advertised=advertised)
+        advertised = f"{HOST}:{self._ports['kafka']}" if "kafka" in names else ""
+        self.servers = Servers([*names, "toxiproxy", *([more] if more else [])], advertised=advertised)
         self.settings: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -70,7 +86,8 @@ class Guarded:
             running = dict(self.servers.running)
             self.proxies = Proxies(running.pop("toxiproxy").url())
             for name, service in running.items():
-                self.settings |= self._guard(name, service)
+                if name in self._ports:
+                    self.settings |= self._guard(name, service)
         except BaseException:
             self.servers.stop()
             raise
@@ -96,6 +113,29 @@ def on_stage() -> Iterator[Stage]:
     """The shop runs when it begins; all is gone when it ends."""
     with Guarded() as guarded, _shop_on(guarded.settings) as shop:
         yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_stripe() -> Iterator[Stage]:
+    """On MySQL and Redis alone, with Stripe's wire interface, which has a proxy in front of it as well."""
+    with Guarded(FEW) as guarded, wire() as running:
+        place = f"{HOST}:{free_port()}"
+        guarded.proxies.add("stripe", place, running.url.removeprefix("http://"))
+        stripe = AtStripe(running, new_account())
+        with _shop_on({**guarded.settings, **stripe.settings(f"http://{place}")}) as shop:
+            stripe.calls(shop)
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), stripe=stripe)
+
+
+@contextmanager
+def behind_a_door() -> Iterator[Stage]:
+    """On MySQL and Redis alone, on two Ray nodes with an Envoy in front of them."""
+    with Guarded(FEW, more="envoy") as guarded:
+        if "envoy" in guarded.servers.missing:
+            pytest.skip(f"envoy cannot be run here: {guarded.servers.missing['envoy']}")
+        program = guarded.servers.running["envoy"].url()
+        with _shop_on(guarded.settings) as shop, Door(shop, program) as door:
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), door=door)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import statistics
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,13 +26,13 @@ LONGEST = 30.0
 EXAMPLES = 3
 
 
-def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
-    """The fixture `stage` is only made when it is needed: a row that there is already is not made again."""
+def survives(fault: Fault, on: Callable[[Fault], Stage], capsys: pytest.CaptureFixture[str]) -> None:
+    """`on` makes the stage, if it is needed: a row that there is already is not made again."""
     rows = table.place()
     if rows is not None and table.has(fault.name, rows):
         pytest.skip("the file has its row")
     try:
-        stage: Stage = request.getfixturevalue("stage")
+        stage = on(fault)
         stage.need(fault.server)
     except pytest.skip.Exception as reason:
         table.not_run(fault.name, str(reason), rows)
@@ -54,7 +55,7 @@ def survives(fault: Fault, request: pytest.FixtureRequest, capsys: pytest.Captur
 
 async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
     products = await asyncio.to_thread(goods, stage.shop)
-    async with Load(stage.shop, products) as load:
+    async with Load(stage.url, products) as load:
         load.start()
         await until(lambda: _all_is_well(load.seen))
         began = time.monotonic()
@@ -72,7 +73,7 @@ async def _row(stage: Stage, fault: Fault) -> tuple[dict[str, Any], list[str]]:
             normal = time.monotonic() - healed
         loaded = round(os.getloadavg()[0], 1)
         await load.stop()
-        verdict = await judge(stage.shop, load, products, fault.ends)
+        verdict = await judge(stage.shop, load, products, fault.ends, stage.stripe)
     during = [one for one in load.seen if one.at + one.seconds >= began and one.at <= healed + normal]
     wrong += _not_as_told(fault, during, began, healing)
     for sort, found in (("lost", verdict.lost), ("twice", verdict.twice), ("hanging", verdict.hanging)):
@@ -106,7 +107,7 @@ def _all_is_well(seen: list[Seen]) -> bool:
 def _not_as_told(fault: Fault, during: list[Seen], began: float, healing: float) -> list[str]:
     """Answers that no page documents, that came too late, or were refused though nothing stood in their way."""
     odd = {one.told for one in during if one.told not in (*FINE, REFUSED)}
-    if fault.name.startswith("a replica"):
+    if fault.cuts:
         odd = {told for told in odd if told[:3].isdigit() and not told.startswith("503")}
     wrong = [f"somebody was told {told}" for told in sorted(odd)]
     wrong += [f"{one.what} took {one.seconds:.1f} s" for one in during if one.seconds > LONGEST][:EXAMPLES]

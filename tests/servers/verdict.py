@@ -10,6 +10,7 @@ from serve.audit.report import lines_of
 from tests.api.shopping import Json, Money, Staff, body, money
 from tests.crowds import looked
 from tests.running import RunningShop
+from tests.servers.at_stripe import AtStripe, reconciled
 from tests.servers.load import PLENTY, Bought, Load
 
 SETTLE_SECONDS = 120.0
@@ -33,16 +34,20 @@ class Ended(NamedTuple):
     order: Json
 
 
-async def judge(shop: RunningShop, load: Load, goods: list[str], ends: Set[str]) -> Verdict:
+async def judge(
+    shop: RunningShop, load: Load, goods: list[str], ends: Set[str], stripe: AtStripe | None = None
+) -> Verdict:
     """After the load has stopped; waits until all has ended, two minutes at most.
 
-    `ends`: what may become of an order.
+    `ends`: what may become of an order. `stripe`: what the shop pays at, if not the test gateway.
     """
     began = time.monotonic()
     verdict = Verdict([], [], [], 0.0)
     ended = await _ended(load, verdict, began + SETTLE_SECONDS)
+    paid = None if stripe is None else await asyncio.to_thread(stripe.money)
     for one in ended:
-        _check_order(shop, one, verdict, ends)
+        of_one = money(shop, one.order["id"]) if paid is None else paid.get(one.order["id"], Money(0, 0, 0))
+        _check_order(one, of_one, verdict, ends)
     for token, wanted in load.carts.items():
         cart = body(await load.ask("GET", f"/api/cart?version={load.versions.get(token, 0)}", token))
         found = Counter({line["sku"]: line["quantity"] for line in cart["lines"]})
@@ -76,7 +81,7 @@ async def _ended(load: Load, verdict: Verdict, until: float) -> list[Ended]:
     return [one for one in await asyncio.gather(*map(find, load.bought)) if one is not None]
 
 
-def _check_order(shop: RunningShop, one: Ended, verdict: Verdict, ends: Set[str]) -> None:
+def _check_order(one: Ended, found: Money, verdict: Verdict, ends: Set[str]) -> None:
     order, told = one.order, one.bought.answer.json()
     if order["status"] not in ends:
         verdict.lost.append(f"order {order['id']} ended as {order['status']}")
@@ -89,7 +94,6 @@ def _check_order(shop: RunningShop, one: Ended, verdict: Verdict, ends: Set[str]
         verdict,
     )
     paid = order["status"] == "confirmed" and order["payment_method"] == "card"
-    found = money(shop, order["id"])
     total = order["totals"]["total"]
     if found.captured > (total if paid else found.refunded) or found.captures > 1:
         verdict.twice.append(f"order {order['id']} is {order['status']} and cost {found} for {total}")
@@ -108,6 +112,8 @@ def _rests(shop: RunningShop, goods: list[str], ended: list[Ended], verdict: Ver
     """The stock has sold what orders have, and the audit finds nothing wrong and nothing under way."""
     while True:
         findings = looked(shop.settings)
+        if findings.clean(settled=True) and shop.settings.stripe_secret_key is not None:
+            findings = reconciled(shop.settings)
         if findings.clean(settled=True) or findings.damage:
             break
         if time.monotonic() > until:

@@ -57,6 +57,7 @@ class Proxy:
             stats_uri="/stats",
             metrics_port=self.metrics,
             metrics_uri="/metrics",
+            error_file_path=folder / "500.http",
         )
         servers = [SimpleNamespace(name=f"replica-{port}", host="127.0.0.1", port=port) for port in replicas]
         backend = SimpleNamespace(**seconds, name="shop", path_prefix="/", servers=servers, fallback_server=None)
@@ -116,8 +117,8 @@ class _Echo(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _replica() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Echo) as server:
+def _replica(handler: type[_Echo] = _Echo) -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
@@ -125,6 +126,22 @@ def _replica() -> Iterator[int]:
         finally:
             server.shutdown()
             serving.join()
+
+
+@contextmanager
+def _dying() -> Iterator[tuple[int, list[str]]]:
+    """Its port, and the methods of what it was asked and did not answer."""
+    asked: list[str] = []
+
+    class Dying(_Echo):
+        def do_GET(self) -> None:
+            asked.append(self.command)
+            self.close_connection = True
+
+        do_POST = do_GET
+
+    with _replica(Dying) as port:
+        yield port, asked
 
 
 @pytest.fixture
@@ -174,6 +191,19 @@ def test_the_shop_is_told_who_calls_behind_whatever_the_caller_says(proxied: Pro
         proxy = proxied([port])
         assert proxy.get("/api/cart").json() == ["127.0.0.1"]
         assert proxy.get("/api/cart", {"X-Forwarded-For": "1.2.3.4"}).json() == ["1.2.3.4", "127.0.0.1"]
+
+
+def test_what_reads_is_asked_again_when_a_replica_dies_under_it_and_what_writes_is_not(proxied: Proxied) -> None:
+    with _replica() as port, _dying() as (other, asked):
+        proxy = proxied([port, other])
+        assert [proxy.get("/api/cart").status_code for _ in range(6)] == [200] * 6
+        assert "GET" in asked
+        posted = [httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders") for _ in range(6)]
+    cut = [one for one in posted if one.status_code != 501]  # what the other replica says to a POST
+    assert asked.count("POST") == len(cut) > 0
+    assert {(one.status_code, one.headers["retry-after"], one.json()["code"]) for one in cut} == {
+        (503, "1", "unavailable")
+    }
 
 
 def test_a_configuration_that_is_mended_already_stays_as_it_is(proxied: Proxied, tmp_path: Path) -> None:

@@ -126,15 +126,16 @@ def test_the_shopper_confirms_at_the_bank(world: World) -> None:
     buyer.order_when(order["id"], status="confirmed", payment_status="paid")
 
 
-def test_a_shopper_without_javascript_pays_on_stripes_page(world: World) -> None:
-    buyer, order = world.buy("", method="wallet")
+@pytest.mark.parametrize("method", ["card", "wallet", "bank_redirect"])
+def test_a_shopper_without_javascript_pays_on_stripes_page(world: World, method: str) -> None:
+    buyer, order = world.buy("", method=method)
     assert order["next_action"]["type"] == "hosted_page"
     paid = httpx.post(order["next_action"]["url"], data={"means": "pm_card_visa"})
     assert paid.headers["location"] == f"{world.shop.url}/api/payments/{order['id']}/return"
     buyer.order_when(order["id"], status="confirmed", payment_status="paid")
     body(world.staff.refund(order["id"], amount=300))
     assert world.transactions(order["id"], "refund") == [("refund", 300)]
-    other, order = world.buy("", method="wallet")
+    other, order = world.buy("", method=method)
     other.cancel(order["id"])
     other.order_when(order["id"], status="cancelled")
     assert httpx.post(order["next_action"]["url"], data={"means": "pm_card_visa"}).status_code == 404
