@@ -16,6 +16,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
+    SettingsError,
 )
 
 FOLDER = "TROUPE_SECRETS_DIR"
@@ -43,6 +44,13 @@ class SecretFiles(SecretsSettingsSource):
             raise SecretsUnreadable(
                 f"{FOLDER}={folder} cannot be read ({error.strerror}): mount the secrets there, or unset it."
             ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        try:
+            return super().__call__()
+        except SettingsError as error:
+            # The library puts an error of its own around ours.
+            raise error.__cause__ if isinstance(error.__cause__, SecretsUnreadable) else error from None
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """As the library's, but what it only warns of stops the start."""
@@ -97,17 +105,20 @@ def _unreadable(secret: str, reason: str, advice: str) -> SecretsUnreadable:
     return SecretsUnreadable(f"{SECRET}={secret} cannot be used: {reason.rstrip('.')}; {advice}.")
 
 
-Source = SecretFiles | SecretInAws
-
-
-def sources(kind: type[BaseSettings], chosen: Mapping[str, Any]) -> list[Source]:
-    """Those that the settings `chosen` name, the first goes before the second. Raises SecretsUnreadable."""
-    found: list[Source] = []
-    if folder := chosen.get("secrets_dir"):
+def sources(kind: type[BaseSettings], folder: str | Path | None, secret: str) -> list[SecretFiles | SecretInAws]:
+    """Those that are named; the first goes before the second. Raises SecretsUnreadable."""
+    found: list[SecretFiles | SecretInAws] = []
+    if folder:
         found.append(SecretFiles(kind, Path(folder).expanduser().absolute()))
-    if secret := chosen.get("secrets_aws"):
-        found.append(SecretInAws(kind, str(secret)))
+    if secret:
+        found.append(SecretInAws(kind, secret))
     return found
+
+
+def origins(kind: type[BaseSettings], folder: Path | None, secret: str) -> dict[str, str]:
+    """Which of them each setting comes from that is there, unless something goes before both."""
+    named = {SecretFiles: "secret file", SecretInAws: "AWS secret"}
+    return {name: named[type(one)] for one in reversed(sources(kind, folder, secret)) for name in one()}
 
 
 def chosen_by(given: Iterable[PydanticBaseSettingsSource]) -> dict[str, Any]:

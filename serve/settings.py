@@ -230,7 +230,8 @@ class Settings(BaseSettings):
         if init_settings().keys() >= cls.model_fields.keys():
             return (init_settings,)  # they were packed: nothing else is asked
         given = (init_settings, env_settings, dotenv_settings)
-        more = sources(settings_cls, chosen_by(given))
+        chosen = chosen_by(given)
+        more = sources(settings_cls, chosen.get("secrets_dir"), chosen.get("secrets_aws", ""))
         if strangers := unknown(name for source in more for name in source.names):
             raise SecretsUnreadable("\n".join(strangers))
         return (*given, *more)
