@@ -1,5 +1,6 @@
 """Each server over TLS: who vouches for it, by which name, and who we are. Nothing of it is spoken in clear."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -182,3 +183,19 @@ def test_setup_and_audit_go_the_same_way(world: World, tmp_path: Path) -> None:
     assert told[-1].strip() == "templates and aliases are there"
     copy_shop(world.load(), tmp_path)
     assert (tmp_path / "journal.db").exists()
+
+
+async def test_redis_over_tls_answers_a_crowd_at_once(world: World) -> None:
+    """Its deadline is short, and connections are opened when they are needed."""
+    if "redis" in world.servers.missing:
+        pytest.skip(world.servers.missing["redis"])
+    address = world.load().redis_address
+    assert address is not None
+    server = RedisServer(address)
+    try:
+        assert await server.run("return 1", [], []) == 1
+        answers = await asyncio.gather(*[server.run("return 7", [], []) for _ in range(8)])
+        assert answers == [7] * 8
+        assert server.up
+    finally:
+        await server.close()
