@@ -33,7 +33,7 @@ class RedisServer:
         if seconds is None:
             seconds = SECONDS_OVER_TLS if url.startswith("rediss:") else SECONDS
         self.prefix = prefix
-        self._seconds = seconds
+        self.seconds = seconds
         self._circuit = Circuit("redis", failures=FAILURES)
         pool = BlockingConnectionPool.from_url(
             url,
@@ -61,7 +61,7 @@ class RedisServer:
         if known is None:
             known = self._scripts[script] = self._redis.register_script(script)
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self.seconds):
                 answer = await known(keys=list(keys), args=list(arguments))
         except (RedisError, OSError, TimeoutError):
             self._circuit.failed()
