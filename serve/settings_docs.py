@@ -101,6 +101,6 @@ def allowed(field: FieldInfo) -> str:
             return f"{low.ge} to {high.le}"
         return f"{low.ge} or more" if isinstance(low, Ge) else "a number"
     if kinds == [Path]:
-        return "a folder"
+        return "a path"
     shortest = bounds.get(MinLen)
     return f"{shortest.min_length} characters or more" if isinstance(shortest, MinLen) else "a text"
