@@ -9,7 +9,7 @@ import stat
 import time
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import httpx
 import psutil
 import pytest
