@@ -42,9 +42,7 @@ def test_a_secret_is_found_by_name_and_by_arn_and_its_newest_version_counts(monk
 
 def test_a_secret_that_is_not_there_or_binary_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TROUPE_SECRETS_AWS", "nobody's")
-    with pytest.raises(
-        SettingsError, match="ResourceNotFoundException; look at the name"
-    ):
+    with pytest.raises(SettingsError, match="ResourceNotFoundException; look at the name"):
         load()
     name = f"shop-{secrets.token_hex(4)}"
     boto3.client("secretsmanager").create_secret(Name=name, SecretBinary=b"hush")

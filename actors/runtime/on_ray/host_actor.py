@@ -26,12 +26,6 @@ _log = logging.getLogger("troupe.runtime")
 Furnish = Callable[[str, Mapping[str, str]], Awaitable[Furnishing]]
 
 
-def _own_address() -> str:
-    """Where this node is for the others: 127.0.0.1 on one machine, where Ray would guess one that others reach."""
-    own = ray.get_runtime_context().get_node_id()
-    return next(str(node["NodeManagerAddress"]) for node in ray.nodes() if node["NodeID"] == own)
-
-
 def load(path: str) -> Any:
     """The object that `module:name` names."""
     module, _, name = path.partition(":")
@@ -80,7 +74,7 @@ class HostActor:
         self._group = self._way.here = HostGroup(hosts_of(self._name, furnishing, clock, entropy, region.post))
         reception = Reception(self._group.accept, entropy.token())
         self._opened.push_async_callback(reception.close)
-        self._endpoint = await reception.open(await asyncio.to_thread(_own_address))
+        self._endpoint = await reception.open(ray.util.get_node_ip_address())
         self._opened.push_async_callback(self._group.stop)
         await self._group.start()
         await self._way.start()
