@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run servers run-servers tour tour-servers test test-servers faults check simulate bench settings-docs openapi format lock clean
+.PHONY: help install run servers run-servers tour tour-servers test test-servers faults check audit-dependencies simulate bench settings-docs openapi format lock clean
 
 help:
 	@echo "make run       install, start the shop, load the demo, print how to buy something"
@@ -18,6 +18,7 @@ help:
 	@echo "make faults    hurt real servers in every way under load, and write docs/faults.md; goes on where it was"
 	@echo "make install   install only"
 	@echo "make check     formatting, lint, types, import directions"
+	@echo "make audit-dependencies  ask PyPI whether what requirements.lock has is known to be vulnerable"
 	@echo "make simulate  SEEDS=300 FIRST=0: the whole cluster on virtual time"
 	@echo "make settings-docs  write docs/settings.md and .env.example from the settings"
 	@echo "make openapi   accept the interface and the events as they are: write docs/openapi.json and docs/events/asyncapi.json, which CI compares with"
@@ -64,6 +65,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit-dependencies: install
+	$(BIN)/python -m deploy.audit_dependencies
 
 SEEDS ?= 300
 FIRST ?= 0

@@ -1,10 +1,12 @@
 """Starts Ray and Serve for the shop on this machine, and ends all of it."""
 
+import contextlib
 import math
 import os
 import resource
 import secrets
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from serve import ingress, processes
+from serve.preflight import CannotStart
 from serve.settings import Settings
 
 Tell = Callable[[str], None]
@@ -116,7 +119,12 @@ class Cluster:
 
     def _haproxy_folder(self) -> str:
         folder, _ = temporary_folders(self._settings.data_dir)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        # Whoever made it first could change what is run from there.
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise CannotStart(f"{folder} must be a folder that only this user can enter. Look whose it is; remove it.")
         return str(folder)
 
     def _start_ray(self) -> None:
@@ -151,7 +159,8 @@ def temporary_folders(data_dir: Path) -> tuple[Path, Path]:
     """Where HAProxy and Ray keep sockets and logs of the shop on this folder: short, as paths of sockets must be."""
     short = blake2b(str(data_dir).encode(), digest_size=4).hexdigest()
     base = Path(tempfile.gettempdir())
-    return base / f"troupe-{os.getuid()}-{short}", base / f"troupe-ray-{os.getuid()}-{short}"
+    folder = base / f"troupe-{os.getuid()}-{short}"
+    return folder, folder / "ray"  # Ray opens its own to everybody
 
 
 def _connections() -> int:

@@ -85,7 +85,7 @@ class Shop:
         self.users_engine = open_engine(settings.database_url("users"))
         self._opened.push_async_callback(asyncio.to_thread, self.users_engine.dispose)
         self.keys = keys_of(settings, self.users_engine)
-        self.redis = None if settings.redis_url is None else RedisServer(settings.redis_url.get_secret_value())
+        self.redis = None if settings.redis_address is None else RedisServer(settings.redis_address)
         if self.redis is not None:
             self._opened.closing(self.redis)
         self.ended = (

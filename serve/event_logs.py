@@ -1,5 +1,7 @@
 """Which event log the flows of a process read: Kafka, or, without one, the databases' own."""
 
+import ssl
+
 from actors.kinds import KINDS
 from pipelines.events import catalog, users
 from pipelines.log.base import EventLog
@@ -29,7 +31,9 @@ def logs_of(
 
 def cluster_of(settings: Settings) -> KafkaCluster:
     password = settings.kafka_password.get_secret_value() if settings.kafka_password is not None else ""
-    access = KafkaAccess(settings.kafka_tls, settings.kafka_user, password)
+    tls = settings.tls
+    context = tls.context() if tls is not None else ssl.create_default_context() if settings.kafka_tls else None
+    access = KafkaAccess(context, settings.kafka_user, password)
     return KafkaCluster(settings.kafka_servers, settings.kafka_prefix, access)
 
 

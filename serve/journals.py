@@ -48,4 +48,4 @@ def sql_journal(settings: Settings) -> SqlJournal | MySqlJournal:
 
 def cart_journal(settings: Settings) -> MongoJournal | None:
     """Where carts are kept if not with the rest; not connected yet, and its owner's to close."""
-    return None if settings.mongo_url is None else MongoJournal(settings.mongo_url.get_secret_value())
+    return None if settings.mongo_address is None else MongoJournal(settings.mongo_address)

@@ -27,7 +27,7 @@ def check(settings: Settings) -> None:
 
 def _check_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's names and addresses are in it
     except OSError as error:
         raise CannotStart(f"The data folder {folder} cannot be made ({error.strerror}). Set TROUPE_DATA_DIR.") from None
     if not os.access(folder, os.W_OK | os.X_OK):

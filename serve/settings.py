@@ -1,4 +1,4 @@
-"""All settings, from the environment or a file .env: TROUPE_PORT=8080 and so on."""
+"""All settings, from the environment or a file .env: TROUPE_PORT=8080 and so on; secrets also from elsewhere."""
 
 import difflib
 import json
@@ -12,12 +12,14 @@ import pydantic
 import pydantic_settings
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
+from serve.secret_sources import SecretsUnreadable, chosen_by, sources
+from serve.tls import Tls, in_elasticsearch, in_mongo, in_mysql, in_redis
 from serve.users.social.configuring import parse as social_providers
 
 PREFIX = "TROUPE_"
@@ -61,10 +63,20 @@ STANDARD_SHIPPING = (
 class Settings(BaseSettings):
     """Everything that can be set; the defaults run a whole shop on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True
+    )
 
     profile: Literal["embedded", "production"] = Field(
         "embedded", description="production: the start is refused unless everything is as it must be for real customers"
+    )
+
+    # Where secrets are, if not in the environment
+    secrets_dir: Path | None = Field(
+        None, description="a folder with a file for each setting that is not in the environment, named as its variable"
+    )
+    secrets_aws: str = Field(
+        "", description="name or ARN of a secret in AWS Secrets Manager: JSON of variables that are nowhere else"
     )
 
     # Where it listens and keeps things
@@ -118,7 +130,18 @@ class Settings(BaseSettings):
     elasticsearch_url: SecretStr | None = Field(
         None, description="Elasticsearch, for search: https://user:password@host:9200; unset: an embedded index"
     )
-    kafka_tls: bool = Field(False, description="whether Kafka is spoken to over TLS")
+    elasticsearch_api_key: SecretStr | None = Field(
+        None, description="an API key for Elasticsearch, instead of a user in its address"
+    )
+    tls_ca: Path | None = Field(
+        None,
+        description="PEM of the authorities that vouch for the servers above: all of them are spoken to over TLS, and "
+        "checked; unset: as their addresses say",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM of a certificate of ours and its key, for servers that ask for one; needs TROUPE_TLS_CA"
+    )
+    kafka_tls: bool = Field(False, description="whether Kafka is spoken to over TLS; with TROUPE_TLS_CA it always is")
     kafka_user: str = Field("", description="who we are to Kafka, by SCRAM-SHA-512; empty: it does not ask")
     kafka_password: SecretStr | None = Field(None, description="the password of TROUPE_KAFKA_USER")
 
@@ -194,7 +217,26 @@ class Settings(BaseSettings):
     metrics: bool = Field(True, description="whether /metrics is served")
     otlp_endpoint: str | None = Field(None, description="where traces go (OTLP over HTTP); unset: no traces")
 
-    @field_validator("data_dir", "mail_dir", "search_synonyms")
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The first goes before the others. Raises SecretsUnreadable."""
+        if init_settings().keys() >= cls.model_fields.keys():
+            return (init_settings,)  # they were packed: nothing else is asked
+        given = (init_settings, env_settings, dotenv_settings)
+        chosen = chosen_by(given)
+        more = sources(settings_cls, chosen.get("secrets_dir"), chosen.get("secrets_aws", ""))
+        if strangers := unknown(name for source in more for name in source.names):
+            raise SecretsUnreadable("\n".join(strangers))
+        return (*given, *more)
+
+    @field_validator("secrets_dir", "data_dir", "mail_dir", "search_synonyms", "tls_ca", "tls_certificate")
     @classmethod
     def _is_absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()  # our other processes start elsewhere
@@ -307,6 +349,14 @@ class Settings(BaseSettings):
             raise ValueError("TROUPE_MONGO_URL needs TROUPE_KAFKA_SERVERS: events of carts go out through Kafka")
         if bool(self.kafka_user) != (self.kafka_password is not None):
             raise ValueError("TROUPE_KAFKA_USER and TROUPE_KAFKA_PASSWORD are given together or not at all")
+        if self.elasticsearch_api_key is not None and self.elasticsearch_url is None:
+            raise ValueError("TROUPE_ELASTICSEARCH_API_KEY needs TROUPE_ELASTICSEARCH_URL")
+        if self.tls_certificate is not None and self.tls_ca is None:
+            raise ValueError("TROUPE_TLS_CERTIFICATE needs TROUPE_TLS_CA")
+        if self.tls is not None:
+            self.tls.context()
+        # An address that cannot be spoken to as it says is better known now.
+        _ = self.database_url("users"), self.mongo_address, self.redis_address, self.elasticsearch_address
         if self.stripe_api_base and self.stripe_secret_key is None:
             raise ValueError("TROUPE_STRIPE_API_BASE needs TROUPE_STRIPE_SECRET_KEY")
         if self.rate_burst > self.rate_per_minute * 10:
@@ -346,8 +396,29 @@ class Settings(BaseSettings):
         """The address of a database, for SQLAlchemy. It has a password in it: never log it."""
         if self.mysql_url is None:
             return f"sqlite:///{self.database(name)}"
-        url = make_url(self.mysql_url.get_secret_value())
+        url = in_mysql(make_url(self.mysql_url.get_secret_value()), self.tls)
         return url.set(database=f"{url.database}_{name}").render_as_string(hide_password=False)
+
+    @property
+    def tls(self) -> Tls | None:
+        """How all servers are spoken to; None: as their addresses say."""
+        return None if self.tls_ca is None else Tls(self.tls_ca, self.tls_certificate)
+
+    @property
+    def mongo_address(self) -> str | None:
+        """For pymongo. It has a password in it: never log it."""
+        return None if self.mongo_url is None else in_mongo(self.mongo_url.get_secret_value(), self.tls)
+
+    @property
+    def redis_address(self) -> str | None:
+        """For redis-py. It has a password in it: never log it."""
+        return None if self.redis_url is None else in_redis(self.redis_url.get_secret_value(), self.tls)
+
+    @property
+    def elasticsearch_address(self) -> str | None:
+        """It may have a password in it: never log it."""
+        url = self.elasticsearch_url
+        return None if url is None else in_elasticsearch(url.get_secret_value(), self.tls)
 
     def terms(self, method: str) -> Terms | None:
         """What an order with this way of shipping is priced under; None: there is no such way."""
@@ -429,12 +500,16 @@ def variable(name: str) -> str:
 def _made(kind: type[S], values: dict[str, Any], **more: Any) -> S:
     try:
         return kind(**more, **values)
+    except SecretsUnreadable as error:
+        raise SettingsError(str(error)) from None
     except pydantic.ValidationError as error:
         found = error.errors()
         within = {one["loc"][0] for one in found if len(one["loc"]) > 1}
         # A list that has something wrong in it counts as empty too.
         told = [one for one in found if len(one["loc"]) != 1 or one["loc"][0] not in within]
-        raise SettingsError("\n".join(_sentence(one) for one in told)) from None
+        # What comes from where secrets are is not repeated, whatever it is for.
+        open_ones = {*values, *(name.upper().removeprefix(PREFIX).lower() for name in (*os.environ, *env_file()))}
+        raise SettingsError("\n".join(_sentence(one, open_ones) for one in told)) from None
     except pydantic_settings.SettingsError as error:
         name = re.sub(r'.*field "(\w+)".*', r"\1", str(error))
         raise SettingsError(f"{variable(name)}: not JSON ({_described(name)}).") from None
@@ -445,11 +520,13 @@ def _described(name: str) -> str:
     return (field.description or "") if field is not None else ""
 
 
-def _sentence(found: Any) -> str:
+def _sentence(found: Any, open_ones: set[str]) -> str:
     if not found["loc"]:
         return str(found["msg"]).removeprefix("Value error, ")
     name = str(found["loc"][0])
     within = "".join(f"[{step}]" for step in found["loc"][1:])
-    shown = "" if is_secret(name) or within else f"={found['input']!s:.100}"
+    shown = "" if is_secret(name) or name not in open_ones or within else f"={found['input']!s:.100}"
     reason = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    if found["type"] == "value_error" and not is_secret(name) and name not in open_ones:
+        reason = "it is not allowed"  # our own words may repeat what they are about
     return f"{variable(name)}{within}{shown}: {reason} ({_described(name)})."

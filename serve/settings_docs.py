@@ -16,6 +16,7 @@ EXAMPLE = Path(".env.example")
 # The first setting of each group.
 GROUPS = {
     "profile": "What it is for",
+    "secrets_dir": "Where secrets are",
     "host": "Where it listens and keeps things",
     "currency": "The shop",
     "hosts": "The actors",
@@ -27,9 +28,11 @@ _HEAD = """# Settings
 Made from `serve/settings.py` by `make settings-docs`; do not edit it by hand.
 
 Each setting is an environment variable, or a line in a file `.env` in the folder that the shop is started in
-([.env.example](../.env.example) has them all). An argument of the command goes before the environment, and that before
-`.env`. A name that is no setting, or a value that is not allowed, stops the start and is named. `troupe settings` shows
-each value and where it comes from; values of secrets are never shown.
+([.env.example](../.env.example) has them all); or a file of `TROUPE_SECRETS_DIR`, or stands in the secret of
+`TROUPE_SECRETS_AWS` ([deploy.md](deploy.md#secrets)). An argument of the command goes before the environment, that
+before `.env`, that before the files, and they before AWS. A name that is no setting, or a value that is not allowed,
+stops the start and is named. `troupe settings` shows each value and where it comes from; values of secrets are never
+shown.
 """
 _PRODUCTION = """
 ## The production profile
@@ -98,6 +101,6 @@ def allowed(field: FieldInfo) -> str:
             return f"{low.ge} to {high.le}"
         return f"{low.ge} or more" if isinstance(low, Ge) else "a number"
     if kinds == [Path]:
-        return "a folder"
+        return "a path"
     shortest = bounds.get(MinLen)
     return f"{shortest.min_length} characters or more" if isinstance(shortest, MinLen) else "a text"

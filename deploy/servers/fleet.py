@@ -20,7 +20,7 @@ from deploy.servers.mongo import Mongo
 from deploy.servers.moto import Moto
 from deploy.servers.mysql import MySQL
 from deploy.servers.redis import Redis
-from deploy.servers.server import Choices, Server, Service
+from deploy.servers.server import Choices, Server, Service, Tls
 from deploy.servers.stripe_mock import StripeMock
 from deploy.servers.telling import Broken, Missing, Stopped, Telling
 from deploy.servers.toxiproxy import Toxiproxy
@@ -52,11 +52,12 @@ class Servers:
         brokers: int = 1,
         mongo_nodes: int = 1,
         advertised: str = "",
+        tls: Tls | None = None,
         cache: Cache | None = None,
         telling: Telling | None = None,
     ) -> None:
         """``data``: a folder that is kept; None: one that goes at the end. ``advertised``: the address of a proxy, to
-        which Kafka sends its clients. Raises ValueError for an unknown name."""
+        which Kafka sends its clients. ``tls``: see `Choices`. Raises ValueError for an unknown name."""
         self.names = list(dict.fromkeys(names))
         if unknown := [name for name in self.names if name not in SERVICES]:
             raise ValueError(f"there is no server {', '.join(unknown)}; there are {', '.join(SERVICES)}")
@@ -67,6 +68,7 @@ class Servers:
         self._ports = dict(ports or {})
         self._counts = {"brokers": brokers, "mongo_nodes": mongo_nodes}
         self._advertised = advertised
+        self._tls = tls
         self._cache = cache or Cache()
         self._folder: Path | None = None
         self._lock: IO[str] | None = None
@@ -142,7 +144,7 @@ class Servers:
 
     def _install(self, name: str) -> Service:
         folder, kept = self._folder or Path(os.devnull), self._data is not None
-        choices = Choices(folder, kept, self._ports, advertised=self._advertised, **self._counts)
+        choices = Choices(folder, kept, self._ports, advertised=self._advertised, tls=self._tls, **self._counts)
         service = SERVICES[name](choices)
         self.telling.step(name, "looking what is installed", line=False)
         service.install(self._cache, self.telling)

@@ -9,13 +9,15 @@ from pathlib import Path
 from deploy.servers.cache import Cache, check
 from deploy.servers.maven import jars, java
 from deploy.servers.process import until
-from deploy.servers.server import HOST, Server, Service, free_port, is_free, receive
+from deploy.servers.server import HOST, Server, Service, Tls, free_port, is_free, receive, secret_in
 from deploy.servers.telling import Broken, Telling
 
 VERSION = "4.4.0"
 ARTEFACTS = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.5")
 SUMS = Path(__file__).with_name("kafka.sha256")
 METADATA, VERSION_1 = 3, 1
+USER = "troupe"
+"""Who clients are where the broker asks: over TLS."""
 
 
 class KafkaBroker(Server):
@@ -28,6 +30,8 @@ class KafkaBroker(Server):
     voters: str
     brokers: int
     cluster: str
+    tls: Tls | None = None
+    inside_port = 0
 
     def prepare(self, telling: Telling) -> None:
         self._write_properties()
@@ -35,6 +39,8 @@ class KafkaBroker(Server):
             return
         tool = [*self._java(), "kafka.tools.StorageTool", "format", f"--cluster-id={self.cluster}"]
         properties = str(self.folder / "server.properties")
+        if self.tls is not None:
+            tool.append(f"--add-scram=SCRAM-SHA-512=[name={USER},password={secret_in(self.folder)}]")
         telling.run("kafka", [*tool, "-c", properties], self.log, folder=self.folder, fails=Broken)
 
     def _java(self) -> list[str]:
@@ -79,6 +85,8 @@ class KafkaBroker(Server):
             "broker.session.timeout.ms": 3000,  # how long after kill -9 it waits for itself
             "broker.heartbeat.interval.ms": 500,
         }
+        if self.tls is not None:
+            chosen |= self._over_tls(self.tls)
         text = "".join(f"{name}={value}\n" for name, value in chosen.items())
         (self.folder / "server.properties").write_text(text)
         (self.folder / "log4j2.properties").write_text(
@@ -87,8 +95,27 @@ class KafkaBroker(Server):
             "rootLogger.appenderRef.console.ref=console\n"
         )
 
+    def _over_tls(self, tls: Tls) -> dict[str, object]:
+        """Clients speak TLS and say who they are; the broker speaks to itself in clear, which is not what is tried."""
+        inside = f"INSIDE://{HOST}:{self.inside_port}"
+        login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        (self.folder / "keystore.pem").write_text(tls.key.read_text() + tls.certificate.read_text())
+        return {
+            "listeners": f"SASL_SSL://{self.address},{inside},CONTROLLER://{HOST}:{self.controller_port}",
+            "advertised.listeners": f"SASL_SSL://{self.address},{inside}",
+            "inter.broker.listener.name": "INSIDE",
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": self.folder / "keystore.pem",
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": tls.ca,
+            "listener.name.sasl_ssl.ssl.client.auth": "required" if tls.asks else "none",
+        }
+
     def answers(self) -> bool:
-        return self.number in members(self.port)
+        return self.number in members(self.inside_port or self.port)
 
 
 class Kafka(Service):
@@ -118,6 +145,8 @@ class Kafka(Service):
             folder = self.folder_of(name)
             broker = KafkaBroker(name, folder, self.port_of(name, folder), kept=self.choices.kept)
             broker.number, broker.brokers, broker.java, broker.library = number, count, self.java, self.library
+            if self.choices.tls is not None:
+                broker.tls, broker.inside_port = self.choices.tls, free_port()
             broker.controller_port = self._controller_port(name, folder)
             broker.advertised = (self.choices.advertised if count == 1 else "") or broker.address
             brokers.append(broker)
@@ -139,16 +168,22 @@ class Kafka(Service):
 
     def settle(self, deadline: float, telling: Telling) -> None:
         wanted = {broker.number for broker in self.servers if isinstance(broker, KafkaBroker)}
-        while members(self.servers[0].port) != wanted:
+        first = self.servers[0]
+        assert isinstance(first, KafkaBroker)
+        while (found := members(first.inside_port or first.port)) != wanted:
             if not until(deadline):
-                raise Broken(f"only {len(members(self.servers[0].port))} of {len(wanted)} brokers found each other")
+                raise Broken(f"only {len(found)} of {len(wanted)} brokers found each other")
             telling.pause(0.1)
 
     def url(self) -> str:
         return ",".join(server.address for server in self.servers)
 
     def settings(self) -> dict[str, str]:
-        return {"TROUPE_KAFKA_SERVERS": self.url(), "TROUPE_KAFKA_REPLICATION": str(min(3, len(self.servers)))}
+        found = {"TROUPE_KAFKA_SERVERS": self.url(), "TROUPE_KAFKA_REPLICATION": str(min(3, len(self.servers)))}
+        if self.choices.tls is not None:
+            found |= {"TROUPE_KAFKA_USER": USER, "TROUPE_KAFKA_PASSWORD": secret_in(self.servers[0].folder)}
+            found |= {"TROUPE_KAFKA_TLS": "true"}
+        return found
 
 
 def members(port: int) -> set[int]:

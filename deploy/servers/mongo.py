@@ -11,7 +11,7 @@ from deploy.servers import debian
 from deploy.servers.cache import Cache
 from deploy.servers.mongo_wire import Document, command
 from deploy.servers.process import until
-from deploy.servers.server import HOST, Server, Service
+from deploy.servers.server import HOST, Server, Service, Tls
 from deploy.servers.telling import Broken, Missing, Telling
 from deploy.servers.wheel import Wheel, program
 
@@ -26,6 +26,7 @@ QUICK_ELECTIONS = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500
 class MongoServer(Server):
     program: Path
     alone = True
+    tls: Tls | None = None
 
     def prepare(self, telling: Telling) -> None:
         (self.folder / "data").mkdir(exist_ok=True)
@@ -40,13 +41,17 @@ class MongoServer(Server):
             "oplogSize": 64,
             "unixSocketPrefix": self.folder,
         }
+        if self.tls is not None:
+            options |= {"tlsMode": "requireTLS", "tlsCertificateKeyFile": self.tls.both, "tlsCAFile": self.tls.ca}
         # Expired documents go at once, tests may make it fail (failCommand), SIGTERM waits for no election.
         tuned = ("ttlMonitorSleepSecs=1", "enableTestCommands=1", "shutdownTimeoutMillisForSignaledShutdown=100")
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        if self.tls is not None and not self.tls.asks:
+            flags.append("--tlsAllowConnectionsWithoutCertificates")
         return [str(self.program), *flags, *(part for one in tuned for part in ("--setParameter", one))]
 
     def hello(self) -> Document:
-        return command(self.port, {"hello": 1})
+        return command(self.port, {"hello": 1}, self.tls)
 
     def answers(self) -> bool:
         """Before the replica set is made: that it speaks. After: that it may be written to, or follows who may."""
@@ -84,7 +89,7 @@ class Mongo(Service):
         for name in ["mongo"] if count == 1 else [f"mongo-{number}" for number in range(1, count + 1)]:
             folder = self.folder_of(name)
             server = MongoServer(name, folder, self.port_of(name, folder), kept=self.choices.kept)
-            server.program, server.alone = self.program, count == 1
+            server.program, server.alone, server.tls = self.program, count == 1, self.choices.tls
             self.servers.append(server)
 
     def settle(self, deadline: float, telling: Telling) -> None:
@@ -92,7 +97,7 @@ class Mongo(Service):
         if "setName" not in nodes[0].hello():
             members = [{"_id": number, "host": node.address} for number, node in enumerate(nodes)]
             chosen = {"_id": REPLICA_SET, "members": members, "settings": QUICK_ELECTIONS}
-            told = command(nodes[0].port, {"replSetInitiate": chosen})
+            told = command(nodes[0].port, {"replSetInitiate": chosen}, nodes[0].tls)
             if not told.get("ok"):
                 raise Broken(f"the replica set was refused: {told.get('errmsg')}")
         for node in nodes:

@@ -1,10 +1,9 @@
 """As much of MongoDB's protocol as it takes to start a replica set: one command, one answer."""
 
-import socket
 import struct
 from typing import Any
 
-from deploy.servers.server import HOST, receive
+from deploy.servers.server import Tls, connected, receive
 
 OP_MSG = 2013
 Document = dict[str, Any]
@@ -65,10 +64,10 @@ def _value(kind: int, data: bytes, at: int) -> tuple[Any, int]:
     raise ValueError(f"type {kind} is not read")
 
 
-def command(port: int, document: Document) -> Document:
+def command(port: int, document: Document, tls: Tls | None = None) -> Document:
     """Runs a command on the database admin and returns the answer. Raises OSError, EOFError; waits 5 s."""
     body = struct.pack("<iB", 0, 0) + encode({**document, "$db": "admin"})
-    with socket.create_connection((HOST, port), timeout=5) as connection:
+    with connected(port, 5, tls) as connection:
         connection.sendall(struct.pack("<iiii", 16 + len(body), 1, 0, OP_MSG) + body)
         (length,) = struct.unpack("<i", receive(connection, 4))
         return decode(receive(connection, length - 4)[12 + 5 :])

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.servers import debian
 from deploy.servers.cache import Cache
 from deploy.servers.mariadb import GREETING, accounts_sql
-from deploy.servers.server import HOST, Server, Service, ask, secret_in
+from deploy.servers.server import HOST, Server, Service, Tls, ask, secret_in
 from deploy.servers.telling import Broken, Missing, Telling
 
 SUITE = "sid"  # the only one of Debian's that has MySQL; it moves
@@ -19,6 +19,7 @@ class MySQLServer(Server):
     program: list[str]
     base: Path  # the folder with share/mysql and lib/mysql
     password: str
+    tls: Tls | None = None
 
     def prepare(self, telling: Telling) -> None:
         accounts = self.folder / "accounts.sql"
@@ -49,7 +50,14 @@ class MySQLServer(Server):
             "--sync-binlog=1",
             "--skip-name-resolve",
             "--max-connections=500",
+            *self._tls(),
         ]
+
+    def _tls(self) -> list[str]:
+        if self.tls is None:
+            return []
+        files = [f"--ssl-ca={self.tls.ca}", f"--ssl-cert={self.tls.certificate}", f"--ssl-key={self.tls.key}"]
+        return ["--require-secure-transport=ON", *files]
 
     def answers(self) -> bool:
         return ask(self.port, b"", 5)[4:] == GREETING
@@ -76,6 +84,7 @@ class MySQL(Service):
         folder = self.folder_of("mysql")
         server = MySQLServer("mysql", folder, self.port_of("mysql", folder), kept=self.choices.kept)
         server.program, server.base, server.password = self.program, self.base, secret_in(folder)
+        server.tls = self.choices.tls
         self.servers = [server]
 
     def url(self) -> str:

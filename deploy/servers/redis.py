@@ -4,19 +4,26 @@ import platform
 
 from deploy.servers import debian
 from deploy.servers.cache import Cache
-from deploy.servers.server import HOST, Server, Service, ask
+from deploy.servers.server import HOST, Server, Service, Tls, ask, secret_in
 from deploy.servers.telling import Telling
 
 
 class RedisServer(Server):
     program: list[str]
+    tls: Tls | None = None
 
     def command(self) -> list[str]:
         options = {"port": self.port, "bind": HOST, "dir": self.folder, "save": "", "appendonly": "yes"}
+        if self.tls is not None:
+            options |= {"port": 0, "tls-port": self.port, "tls-ca-cert-file": self.tls.ca}
+            options |= {"tls-cert-file": self.tls.certificate, "tls-key-file": self.tls.key}
+            options |= {"tls-auth-clients": "yes" if self.tls.asks else "no", "requirepass": secret_in(self.folder)}
         return [*self.program, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
 
     def answers(self) -> bool:
-        return ask(self.port, b"PING\r\n", 5) == b"+PONG"
+        if self.tls is None:
+            return ask(self.port, b"PING\r\n", 5) == b"+PONG"
+        return ask(self.port, f"AUTH {secret_in(self.folder)}\r\n".encode(), 3, self.tls) == b"+OK"
 
 
 class Redis(Service):
@@ -36,11 +43,14 @@ class Redis(Service):
     def arrange(self) -> None:
         folder = self.folder_of("redis")
         server = RedisServer("redis", folder, self.port_of("redis", folder), kept=self.choices.kept)
-        server.program = self.program
+        server.program, server.tls = self.program, self.choices.tls
         self.servers = [server]
 
     def url(self) -> str:
-        return f"redis://{self.servers[0].address}/0"
+        server = self.servers[0]
+        if self.choices.tls is None:
+            return f"redis://{server.address}/0"
+        return f"rediss://:{secret_in(server.folder)}@{server.address}/0"
 
     def settings(self) -> dict[str, str]:
         return {"TROUPE_REDIS_URL": self.url()}

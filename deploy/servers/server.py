@@ -4,12 +4,13 @@ import random
 import secrets
 import signal
 import socket
+import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from deploy.servers.cache import Cache
 from deploy.servers.process import Guarded, tail, until
@@ -140,6 +141,22 @@ class Server(ABC):
             return False
 
 
+class Tls(NamedTuple):
+    """PEM files of a server: whom it believes, its certificate and key, and both in one. `asks`: clients for theirs."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    both: Path
+    asks: bool = False
+
+    def context(self) -> ssl.SSLContext:
+        """For a client that checks the server, and shows the server's own certificate."""
+        context = ssl.create_default_context(cafile=self.ca)
+        context.load_cert_chain(self.both)
+        return context
+
+
 @dataclass
 class Choices:
     """How servers are to be run."""
@@ -149,6 +166,8 @@ class Choices:
     ports: Mapping[str, int] = field(default_factory=dict)
     brokers: int = 1
     mongo_nodes: int = 1
+    tls: Tls | None = None
+    """MySQL, MongoDB, Redis, Kafka and Elasticsearch then speak nothing else, and want a password where they can."""
     advertised: str = ""
     """Where clients are to look for a single Kafka broker: a proxy in front of it."""
 
@@ -240,11 +259,17 @@ def is_free(port: int) -> bool:
     return True
 
 
-def ask(port: int, request: bytes, length: int) -> bytes:
+def ask(port: int, request: bytes, length: int, tls: Tls | None = None) -> bytes:
     """Sends a request and returns that many bytes of what comes back. Raises OSError, EOFError; waits 2 s."""
-    with socket.create_connection((HOST, port), timeout=2) as connection:
+    with connected(port, 2, tls) as connection:
         connection.sendall(request)
         return receive(connection, length)
+
+
+def connected(port: int, seconds: float, tls: Tls | None = None) -> socket.socket:
+    """A connection to a server on this machine. Raises OSError."""
+    plain = socket.create_connection((HOST, port), timeout=seconds)
+    return plain if tls is None else tls.context().wrap_socket(plain, server_hostname=HOST)
 
 
 def receive(connection: socket.socket, length: int) -> bytes:

@@ -27,18 +27,18 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class KafkaAccess:
-    """How brokers are spoken to. `user` empty: they ask nobody who he is. Authorities are OpenSSL's (SSL_CERT_FILE)."""
+    """How brokers are spoken to. `tls`: None is in clear. `user` empty: they ask nobody who he is."""
 
-    tls: bool = False
+    tls: ssl.SSLContext | None = None
     user: str = ""
     password: str = field(default="", repr=False)
 
     def options(self) -> dict[str, Any]:
         """What each of aiokafka's clients takes."""
-        protocol = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
+        protocol = ("SASL_" if self.user else "") + ("PLAINTEXT" if self.tls is None else "SSL")
         given: dict[str, Any] = {"security_protocol": protocol}
-        if self.tls:
-            given["ssl_context"] = ssl.create_default_context()
+        if self.tls is not None:
+            given["ssl_context"] = self.tls
         if self.user:
             given["sasl_mechanism"] = "SCRAM-SHA-512"
             given |= {"sasl_plain_username": self.user, "sasl_plain_password": self.password}

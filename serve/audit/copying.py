@@ -44,9 +44,9 @@ def copy_shop(settings: Settings, folder: Path, tell: Tell = lambda _: None) -> 
         copy_progress(settings, folder)
     tell("copying the journal")
     copy_database(settings, "journal", folder)
-    if settings.mongo_url is not None:
+    if settings.mongo_address is not None:
         tell("copying the carts")
-        _copy_carts(settings.mongo_url.get_secret_value(), folder / "journal.db")
+        _copy_carts(settings.mongo_address, folder / "journal.db")
     if settings.kafka_servers:
         _put_behind_what_is_not_relayed(folder / "journal.db")
     # The gateway's book is a file also where all else is on servers.

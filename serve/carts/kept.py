@@ -13,7 +13,7 @@ import msgspec
 from actors.cart import CartView
 from actors.runtime.ports import Answer
 from actors.runtime.wire import encode
-from serve.redis_server import SECONDS, RedisAway, RedisServer
+from serve.redis_server import RedisAway, RedisServer
 
 # From the moment that a read begins until it is shown for the last time, with what writing it here may take.
 KEPT = 1.0
@@ -51,7 +51,7 @@ class KeptCarts:
 
     async def put(self, cart_id: str, answer: Answer, began: float) -> None:
         """`began`: when it began to be read, so that it was true then or later; of this process's monotonic clock."""
-        left = int(1000 * (began + KEPT - SECONDS - self._now()))
+        left = int(1000 * (began + KEPT - self._redis.seconds - self._now()))
         if left <= 0 or not isinstance(answer.reply, CartView):
             return
         try:

@@ -1,13 +1,14 @@
 """`troupe settings`: each setting with its value and where that comes from."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from serve import secret_sources, settings_docs
 from serve import settings as settings_module
-from serve import settings_docs
 from serve.cli.running import read_settings
 from serve.kept_secrets import KEPT
 from serve.settings import Settings, is_secret, variable
@@ -27,22 +28,25 @@ def settings(
         (write_docs / settings_docs.EXAMPLE).write_text(settings_docs.example())
         return
     found = read_settings(data=data)
+    elsewhere = secret_sources.origins(Settings, found.secrets_dir, found.secrets_aws)
     widest = max(len(variable(name)) for name in Settings.model_fields)
     for name in Settings.model_fields:
-        place = source(name, found, given=("data_dir",) if data is not None else ())
+        place = source(name, found, elsewhere, given=("data_dir",) if data is not None else ())
         secret = is_secret(name)
         value = ("(set)" if place != "default" else "") if secret else settings_docs.shown(getattr(found, name))
         print(f"{variable(name):{widest}}  {place:11}  {'secret' if secret else '':6}  {value}".rstrip())
 
 
-def source(name: str, found: Settings, given: tuple[str, ...] = ()) -> str:
-    """Where a setting's value comes from: argument, environment, .env file, data folder or default."""
+def source(name: str, found: Settings, elsewhere: Mapping[str, str], given: tuple[str, ...] = ()) -> str:
+    """Where a setting's value comes from: argument, environment, .env file, elsewhere, data folder or default."""
     if name in given:
         return "argument"
     if variable(name) in {one.upper() for one in os.environ}:
         return "environment"
     if variable(name) in settings_module.env_file():
         return f"{settings_module.ENV_FILE} file"
+    if name in elsewhere:
+        return elsewhere[name]
     kept = {"webhook_secret": found.data_dir / KEPT}
     kept.update(dict.fromkeys(MADE_IN_USERS_DB, found.database("users")))
     return "data folder" if name in kept and kept[name].exists() else "default"

@@ -117,9 +117,9 @@ def _checked(settings: Settings, stack: ExitStack) -> dict[str, sa.Engine]:
 
 @contextmanager
 def _mongo(settings: Settings) -> Iterator[Any]:
-    assert settings.mongo_url is not None
+    assert settings.mongo_address is not None
     client: MongoClient[dict[str, Any]] = MongoClient(
-        settings.mongo_url.get_secret_value(), serverSelectionTimeoutMS=10_000, appname="troupe migrate-data"
+        settings.mongo_address, serverSelectionTimeoutMS=10_000, appname="troupe migrate-data"
     )
     try:
         yield client.get_default_database("troupe")

@@ -12,8 +12,7 @@ from pipelines.log.kafka import Client
 from pipelines.log.topics import TopicsFailed, partitions_of
 from pipelines.sql.mysql import open_mysql
 from pipelines.sql.revisions import SchemaBehind, prepare
-from serve.catalog.search.choosing import names_of
-from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.choosing import elasticsearch_of, names_of
 from serve.catalog.tables import changes
 from serve.event_logs import cluster_of
 from serve.migrating.failing import CannotMigrate
@@ -102,14 +101,11 @@ async def check_topics(settings: Settings) -> None:
 
 async def check_index(settings: Settings) -> None:
     """How far an index has come stands in it, and would be another log's place. Raises CannotMigrate."""
-    if settings.elasticsearch_url is None:
-        return
     names = names_of(settings)
-    client = client_of(settings.elasticsearch_url.get_secret_value(), SECONDS)
-    try:
+    async with elasticsearch_of(settings) as client:
+        if client is None:
+            return
         there = await client.indices.exists_alias(name=names.fed)
-    finally:
-        await client.close()
     if there:
         raise CannotMigrate(
             f"Elasticsearch has an index of another shop ({names.fed}). Delete the indexes {names.prefix}-*, then run "

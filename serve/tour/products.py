@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from serve.catalog.search.analysis import folded
-from serve.catalog.search.choosing import names_of
-from serve.catalog.search.elastic_client import SECONDS, client_of
+from serve.catalog.search.choosing import access_of, names_of
+from serve.catalog.search.elastic_client import SECONDS, Access, client_of
 from serve.settings import Settings
 
 
@@ -20,13 +20,14 @@ class Indexed(NamedTuple):
 
 def products_in(settings: Settings, skus: Sequence[str]) -> list[Indexed]:
     """The products with these SKUs that are for sale, in the order of their ids. Raises what the client raises."""
-    if settings.elasticsearch_url is None or not skus:
+    access = access_of(settings)
+    if access is None or not skus:
         return []
-    return asyncio.run(_found(settings.elasticsearch_url.get_secret_value(), names_of(settings).products, skus))
+    return asyncio.run(_found(access, names_of(settings).products, skus))
 
 
-async def _found(url: str, index: str, skus: Sequence[str]) -> list[Indexed]:
-    client = client_of(url, SECONDS)
+async def _found(access: Access, index: str, skus: Sequence[str]) -> list[Indexed]:
+    client = client_of(access, SECONDS)
     with_these = [{"terms": {"sku": [folded(sku) for sku in skus]}}, {"term": {"live": True}}]
     try:
         answer = await client.search(

@@ -42,8 +42,8 @@ class Trail:
         self._settings = settings
         self._databases: dict[str, Database] = {}
         self._journals: list[Records] = [SqlRecords(self._database("journal"), settings.shards)]
-        if settings.mongo_url is not None:
-            self._journals.append(CartRecords(settings.mongo_url.get_secret_value(), settings.shards))
+        if settings.mongo_address is not None:
+            self._journals.append(CartRecords(settings.mongo_address, settings.shards))
         self._kafka = KafkaTail(settings) if settings.kafka_servers else None
         self._outboxes: dict[str, int] = {}
 

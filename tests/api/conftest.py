@@ -12,7 +12,10 @@ pytest.register_assert_rewrite("tests.api.shopping")
 
 from tests.api.shopping import Buyer, Staff  # noqa: E402 (only from here on its assertions tell what they saw)
 
+SECRET = secrets.token_hex(16)
+"""In the environment of who starts the shop."""
 SETTINGS = {
+    "TROUPE_CARRIER_SECRET": SECRET,
     # So that a busy machine answers what it came to, and not that it is still under way.
     "TROUPE_CHECKOUT_WAIT_SECONDS": "30",
 }

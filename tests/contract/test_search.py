@@ -25,7 +25,7 @@ from serve.catalog.search.base import (
     Wanted,
 )
 from serve.catalog.search.elastic import ElasticSearch
-from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.elastic_client import Access, client_of
 from serve.catalog.search.elastic_indexes import ElasticIndexes, Names, ask_for_rebuild
 from serve.catalog.search.elastic_stock import ElasticStock
 from serve.catalog.search.embedded import EmbeddedSearch
@@ -102,9 +102,9 @@ async def tantivy(folder: Path) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def elasticsearch(url: str) -> AsyncIterator[Engine]:
     analysis, names = Analysis("en"), Names("en", f"test-{token_hex(6)}")
-    client = client_of(url, 30)
+    client = client_of(Access(url), 30)
     indexes = ElasticIndexes(client, names, analysis)
-    search = ElasticSearch(url, analysis, Synonyms(None, analysis), names, seconds=20)
+    search = ElasticSearch(Access(url), analysis, Synonyms(None, analysis), names, seconds=20)
     try:
         yield Engine(search, indexes, lambda: ask_for_rebuild(client, names), ElasticStock(client, names))
     finally:

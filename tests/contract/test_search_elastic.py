@@ -17,7 +17,7 @@ from serve.catalog.search.base import Asked, Range, Wanted
 from serve.catalog.search.contents import in_elasticsearch
 from serve.catalog.search.documents import Kept
 from serve.catalog.search.elastic import ElasticSearch
-from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.elastic_client import Access, client_of
 from serve.catalog.search.elastic_indexes import ElasticIndex, ElasticIndexes, Names, ask_for_rebuild, setup
 from serve.catalog.search.elastic_stock import ElasticStock, StockInIndex
 from serve.catalog.search.synonyms import Synonyms
@@ -33,10 +33,10 @@ class World:
     def __init__(self, url: str) -> None:
         self.analysis = Analysis("en")
         self.names = Names("en", f"test-{token_hex(6)}")
-        self.client: AsyncElasticsearch = client_of(url, 30)
+        self.client: AsyncElasticsearch = client_of(Access(url), 30)
         self.indexes = ElasticIndexes(self.client, self.names, self.analysis)
         self.stock = ElasticStock(self.client, self.names)
-        self.search = ElasticSearch(url, self.analysis, Synonyms(None, self.analysis), self.names, seconds=20)
+        self.search = ElasticSearch(Access(url), self.analysis, Synonyms(None, self.analysis), self.names, seconds=20)
 
     async def index(self) -> ElasticIndex:
         made = await self.indexes.begin()

@@ -18,7 +18,7 @@ from actors.payment_events import SessionOpened
 from pipelines.flow import command_id
 from pipelines.log.base import Happened
 from serve.catalog.search.choosing import names_of
-from serve.catalog.search.elastic_client import client_of
+from serve.catalog.search.elastic_client import Access, client_of
 from serve.setup_steps import set_up
 from serve.tour.caller import Caller
 from serve.tour.looking import Stop
@@ -60,7 +60,7 @@ def shop() -> Iterator[RunningShop]:
                 staff.receive(sku, 100)
             eventually(lambda: len(found(web)) == len(MUGS), SECONDS)
             yield running
-        asyncio.run(dropped(client_of(address("ELASTICSEARCH"), SECONDS), names_of(running.settings)))
+        asyncio.run(dropped(client_of(Access(address("ELASTICSEARCH")), SECONDS), names_of(running.settings)))
 
 
 @pytest.fixture(scope="module")

@@ -58,14 +58,14 @@ async def test_every_client_is_told(given: list[dict[str, Any]]) -> None:
     ("access", "protocol"),
     [
         (KafkaAccess(), "PLAINTEXT"),
-        (KafkaAccess(tls=True), "SSL"),
+        (KafkaAccess(ssl.create_default_context()), "SSL"),
         (KafkaAccess(user="u", password="p"), "SASL_PLAINTEXT"),
     ],
 )
 def test_what_is_not_set_is_not_said(access: KafkaAccess, protocol: str) -> None:
     options = access.options()
     assert options["security_protocol"] == protocol
-    assert ("ssl_context" in options, "sasl_mechanism" in options) == (access.tls, bool(access.user))
+    assert ("ssl_context" in options, "sasl_mechanism" in options) == (access.tls is not None, bool(access.user))
 
 
 def test_the_password_is_shown_nowhere() -> None:

@@ -13,7 +13,7 @@ from serve.catalog.search.base import Asked
 from serve.catalog.search.choosing import is_rebuild_wanted, names_of
 from serve.catalog.search.contents import contents_of
 from serve.catalog.search.elastic import ElasticSearch
-from serve.catalog.search.elastic_client import PREFIX
+from serve.catalog.search.elastic_client import PREFIX, Access
 from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.search.synonyms import Synonyms
 from serve.circuit import FIRST_PAUSE, UP, Circuit
@@ -23,7 +23,7 @@ from serve.settings import load
 @asynccontextmanager
 async def searching(url: str, seconds: float) -> AsyncIterator[ElasticSearch]:
     analysis = Analysis("en")
-    search = ElasticSearch(url, analysis, Synonyms(None, analysis), Names("en", PREFIX), seconds=seconds)
+    search = ElasticSearch(Access(url), analysis, Synonyms(None, analysis), Names("en", PREFIX), seconds=seconds)
     yield search
     await search.close()
 

@@ -9,7 +9,7 @@ from serve.catalog.search import generations
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.base import ProductSearch
 from serve.catalog.search.elastic import ElasticSearch
-from serve.catalog.search.elastic_client import PREFIX, WRITING_SECONDS, client_of
+from serve.catalog.search.elastic_client import PREFIX, WRITING_SECONDS, Access, client_of
 from serve.catalog.search.elastic_indexes import Names, setup
 from serve.catalog.search.elastic_indexes import ask_for_rebuild as ask_elasticsearch
 from serve.catalog.search.elastic_indexes import is_rebuild_wanted as wanted_of_elasticsearch
@@ -22,9 +22,18 @@ def search_of(settings: Settings) -> ProductSearch:
     """Raises BadSynonyms."""
     analysis = Analysis(settings.language)
     synonyms = Synonyms(settings.search_synonyms, analysis)
-    if settings.elasticsearch_url is None:
+    access = access_of(settings)
+    if access is None:
         return EmbeddedSearch(settings.search_dir, analysis, synonyms)
-    return ElasticSearch(settings.elasticsearch_url.get_secret_value(), analysis, synonyms, names_of(settings))
+    return ElasticSearch(access, analysis, synonyms, names_of(settings))
+
+
+def access_of(settings: Settings) -> Access | None:
+    """None: there is no Elasticsearch."""
+    if settings.elasticsearch_address is None:
+        return None
+    key = settings.elasticsearch_api_key
+    return Access(settings.elasticsearch_address, None if key is None else key.get_secret_value(), settings.tls)
 
 
 def names_of(settings: Settings) -> Names:
@@ -35,10 +44,11 @@ def names_of(settings: Settings) -> Names:
 @asynccontextmanager
 async def elasticsearch_of(settings: Settings) -> AsyncIterator[AsyncElasticsearch | None]:
     """For what takes its time; None: the index is on this machine's disk."""
-    if settings.elasticsearch_url is None:
+    access = access_of(settings)
+    if access is None:
         yield None
         return
-    client = client_of(settings.elasticsearch_url.get_secret_value(), WRITING_SECONDS)
+    client = client_of(access, WRITING_SECONDS)
     try:
         yield client
     finally:

@@ -15,7 +15,7 @@ from serve.catalog.search import elastic_facets
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.answers import ENOUGH, Cursor, categories_named, hit, longer, product, sealed, unsealed
 from serve.catalog.search.base import DEEPEST, Asked, Facets, Found, Matched, SearchRebuilding, Sort, Suggestion
-from serve.catalog.search.elastic_client import SECONDS, Asking, client_of
+from serve.catalog.search.elastic_client import SECONDS, Access, Asking, client_of
 from serve.catalog.search.elastic_documents import facts_in
 from serve.catalog.search.elastic_forms import ElasticForms, Query, literally, within
 from serve.catalog.search.elastic_indexes import Names
@@ -66,12 +66,12 @@ class _Answer(NamedTuple):
 class ElasticSearch:
     """Implements `ProductSearch`; raises Unavailable while the server is away. At most `running` ask it at once.
 
-    `url`: of the server; `seconds`: what a request to it may take. `close` when done.
+    `seconds`: what a request to it may take. `close` when done.
     """
 
     def __init__(
         self,
-        url: str,
+        access: Access,
         analysis: Analysis,
         synonyms: Synonyms,
         names: Names,
@@ -80,7 +80,7 @@ class ElasticSearch:
         running: int = 64,
         seconds: float = SECONDS,
     ) -> None:
-        self._client: AsyncElasticsearch = client_of(url, seconds)
+        self._client: AsyncElasticsearch = client_of(access, seconds)
         self._asking = Asking()
         self._names = names
         self._analysis = analysis

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from elastic_transport import ConnectionTimeout, JsonSerializer, NdjsonSerializer, TransportError
@@ -10,6 +10,7 @@ from elasticsearch import ApiError, AsyncElasticsearch, NotFoundError
 
 from actors.runtime.ports import Overloaded, Unavailable
 from serve.circuit import Circuit
+from serve.tls import Tls
 
 SECONDS = 2.0
 WRITING_SECONDS = 30.0
@@ -39,13 +40,24 @@ class _Lines(NdjsonSerializer):
         return msgspec.json.decode(data)
 
 
-def client_of(url: str, seconds: float = SECONDS) -> AsyncElasticsearch:
+class Access(NamedTuple):
+    """Where the server is and how it is spoken to; there may be a password in it: never log it."""
+
+    url: str
+    api_key: str | None = None
+    tls: Tls | None = None
+
+
+def client_of(access: Access, seconds: float = SECONDS) -> AsyncElasticsearch:
     """To be closed. It tries once: who calls knows whether to try again."""
     # It would log each request, and with a failure the server's address.
     logging.getLogger("elastic_transport").setLevel(logging.ERROR)
     logging.getLogger("elasticsearch").setLevel(logging.ERROR)
+    tls: dict[str, Any] = {} if access.tls is None else {"ssl_context": access.tls.context()}
     return AsyncElasticsearch(
-        url,
+        access.url,
+        api_key=access.api_key,
+        **tls,
         request_timeout=seconds,
         max_retries=0,
         retry_on_timeout=False,

@@ -13,7 +13,7 @@ from elasticsearch import AsyncElasticsearch
 from pipelines.projection import Versioned
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.elastic_bulk import Bulk, IndexGone
-from serve.catalog.search.elastic_client import WRITING_SECONDS, client_of
+from serve.catalog.search.elastic_client import WRITING_SECONDS, Access, client_of
 from serve.catalog.search.elastic_documents import MERGE, NOTE
 from serve.catalog.search.elastic_indexes import ElasticIndexes, Names, aliased, setup
 
@@ -110,8 +110,8 @@ class StockInIndex:
 class ElasticWritten:
     """All that is written to at one server, over one client."""
 
-    def __init__(self, url: str, analysis: Analysis, names: Names) -> None:
-        self._client = client_of(url, WRITING_SECONDS)
+    def __init__(self, access: Access, analysis: Analysis, names: Names) -> None:
+        self._client = client_of(access, WRITING_SECONDS)
         self.indexes = ElasticIndexes(self._client, names, analysis)
         self.stock = ElasticStock(self._client, names)
 

@@ -10,7 +10,7 @@ from pipelines.log.publishing import KafkaPublisher
 from pipelines.progress import SqlProgress
 from pipelines.relay_outbox import OutboxRelay
 from serve.catalog.search.analysis import Analysis
-from serve.catalog.search.choosing import names_of
+from serve.catalog.search.choosing import access_of, names_of
 from serve.catalog.search.elastic_stock import ElasticWritten, StockInIndex
 from serve.catalog.search.generations import Generations
 from serve.catalog.search.stock import METADATA, SearchStock
@@ -71,9 +71,9 @@ class Indexing:
 def _indexer(settings: Settings, events: EventLog, opened: Opened) -> tuple[ProductIndexer, NotesStock]:
     """What reads the catalogue's events, and what is told of the stock."""
     analysis = Analysis(settings.language)
-    if settings.elasticsearch_url is not None:
-        url = settings.elasticsearch_url.get_secret_value()
-        elastic = opened.closing(ElasticWritten(url, analysis, names_of(settings)))
+    access = access_of(settings)
+    if access is not None:
+        elastic = opened.closing(ElasticWritten(access, analysis, names_of(settings)))
         return ProductIndexer(events, elastic.indexes, StockInIndex()), elastic.stock
     written = opened.closing(Written(settings.search_dir, settings.database_url("search"), analysis))
     indexer = ProductIndexer(events, written.indexes, written.stock)
