@@ -73,7 +73,7 @@ async def test_only_old_contacts_of_orders_that_never_were_go(
     await store.note_order("listed", "user:ada", old, "placed", 1, "EUR", 1)
     entities = NotingEntities({("order", "unlisted"): order_view(id="unlisted")})
     folder = Folder()
-    await Upkeep(entities, store, folder, folder, clock=StandingClock()).once()
+    await Upkeep(entities, store, folder, folder, folder.suppressions, clock=StandingClock()).once()
     left = {name for name in ages if await store.contact(f"c-{name}") is not None}
     assert left == {"listed", "unlisted", "young"}
     assert {entity for _, entity, _ in entities.reads} == {"unlisted", "never1", "never2", "never3"}
@@ -86,7 +86,7 @@ async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
 ) -> None:
     monkeypatch.setattr(upkeep, "DEADLINE_SECONDS", 0.05)
     clock, folder, tasks = StandingClock(), Folder(), Tasks()
-    tasks.start(Upkeep(NotingEntities(), store, folder, folder, clock=clock).run(), "upkeep")
+    tasks.start(Upkeep(NotingEntities(), store, folder, folder, folder.suppressions, clock=clock).run(), "upkeep")
 
     async def round_ended() -> None:
         clock.asleep.clear()
