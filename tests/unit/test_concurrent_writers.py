@@ -285,7 +285,9 @@ async def test_one_sender_gets_a_mail(databases: Databases) -> None:
     mail = NewMail("m1", "order/o1/1/0", "receipt", "o1", "user:ada")
     begun = await asyncio.gather(*[store.mails.begin(mail, f"me-{n}", NOW, NOW + 9) for n, store in enumerate(stores)])
     assert sorted(one.state for one in begun) == [*["busy"] * (WRITERS - 1), "go"]
-    begun = await asyncio.gather(*[store.mails.begin(mail, f"me-{n}", NOW + 9, NOW + 20) for n, store in enumerate(stores)])
+    begun = await asyncio.gather(
+        *[store.mails.begin(mail, f"me-{n}", NOW + 9, NOW + 20) for n, store in enumerate(stores)]
+    )
     assert sorted(one.state for one in begun) == ["again", *["busy"] * (WRITERS - 1)]
     assert {one.created_at for one in begun if one.state == "again"} == {NOW}
     for store in stores:

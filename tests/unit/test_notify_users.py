@@ -231,9 +231,7 @@ async def test_a_server_whose_answers_are_always_lost_gets_two_mails_then_a_dead
     [letter] = await world.run()
     assert len({one["Message-ID"] for one in world.post.taken}) == 1
     assert (len(world.post.taken), letter.attempts) == (2, 1)
-    assert letter.error == (
-        "GivenUp: the password_changed was sent twice and the mail server's answer was lost both times"
-    )
+    assert letter.error == ("GivenUp: the password_changed was sent twice and the server's answer was lost both times")
     assert world.rows("SELECT kind FROM notices") == [("password_changed",)]
 
     world.post.lose_answer = None
