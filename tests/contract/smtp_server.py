@@ -1,5 +1,6 @@
 """A real SMTP server on this machine, in a thread of its own, which answers as it is told to."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ class PostOffice:
         self.taken.append(envelope)
         self.tls.append(session.ssl is not None)
         if self.breaks_off:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return "250 OK"
 

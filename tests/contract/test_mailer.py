@@ -1,4 +1,4 @@
-"""What every mailer must do, run against each adapter of the port: a folder, a real SMTP server, and SES's interface."""
+"""What every mailer must do, against each adapter of the port: a folder, a real SMTP server, and SES's interface."""
 
 import asyncio
 import os

@@ -127,7 +127,7 @@ async def test_preferences_count_from_now_on_but_not_for_what_is_required(world:
         "kind": "order_shipped",
         "title": "Orders are on their way",
         "required": False,
-        "channels": {"mail": True, "notice": True},
+        "channels": {"mail": True, "notice": True, "text": None},
     }
     assert before["password_reset"]["channels"] == {"mail": True, "notice": None}
     required = {kind for kind, one in before.items() if one["required"]}
