@@ -92,6 +92,17 @@ def _process_killed(title: str) -> Callable[[Stage], AbstractContextManager[obje
     return hurt
 
 
+def _ses_does(**fault: object) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        assert stage.ses is not None
+        stage.ses.pull("fault", fault)
+        yield
+        stage.ses.pull("fault")
+
+    return hurt
+
+
 @contextmanager
 def _redis_emptied(stage: Stage) -> Iterator[None]:
     empty_redis(stage.shop.settings)
@@ -161,4 +172,11 @@ OF_DISKS = [
     ),
     Fault("mongo: its disk full", "mongo", _disk_full("mongo"), HURT_SECONDS, GOES_ON["mongo"]),
 ]
-EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS]
+OF_MAIL = [
+    Fault("ses: throttles (429)", "", _ses_does(status=429, code="TooManyRequestsException"), 20.0, EVERYTHING),
+    Fault("ses: connections reset", "", _toxic("ses", RESET), 20.0, EVERYTHING),
+    Fault("ses: black hole", "", _toxic("ses", BLACK_HOLE), 20.0, EVERYTHING),
+    Fault("ses: answers lost", "", _ses_does(lost=True), 3.0, EVERYTHING),
+]
+"""Of a shop that mails through SES's interface; see test_mail.py."""
+EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS, *OF_MAIL]

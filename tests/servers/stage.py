@@ -1,8 +1,10 @@
 """A whole shop on real servers of its own, each with a proxy in front of it, so that all of them may be hurt."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Self
+from unittest.mock import patch
 
 import pytest
 import redis
@@ -12,6 +14,7 @@ from deploy.servers.environment import for_a_shop
 from deploy.servers.server import HOST, Service, free_port
 from serve.settings import Settings
 from serve.setup_steps import set_up
+from tests.aws_wire.running import KEYS, AwsWire, aws_wire
 from tests.running import RunningShop
 from tests.servers.disks import small_disks
 from tests.servers.proxies import Proxies
@@ -36,6 +39,7 @@ class Stage(NamedTuple):
     proxies: Proxies | None
     shop: RunningShop
     always: Mapping[str, str]
+    ses: AwsWire | None = None
 
     def need(self, server: str) -> None:
         """Skips the test where this machine has no such server."""
@@ -96,6 +100,17 @@ def on_stage() -> Iterator[Stage]:
     """The shop runs when it begins; all is gone when it ends."""
     with Guarded() as guarded, _shop_on(guarded.settings) as shop:
         yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables))
+
+
+@contextmanager
+def on_stage_with_mail() -> Iterator[Stage]:
+    """As `on_stage`, with a process that has SES's interface, behind a proxy too."""
+    port = free_port()
+    with patch.dict(os.environ, KEYS), Guarded() as guarded, aws_wire() as wire:
+        guarded.proxies.add("ses", f"{HOST}:{port}", wire.url.removeprefix("http://"))
+        mail = {"TROUPE_MAIL_URL": f"ses://eu-west-1?endpoint=http://{HOST}:{port}"}
+        with _shop_on({**guarded.settings, **mail}) as shop:
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), wire)
 
 
 @contextmanager
