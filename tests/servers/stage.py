@@ -104,9 +104,9 @@ def on_stage() -> Iterator[Stage]:
 
 @contextmanager
 def on_stage_with_mail() -> Iterator[Stage]:
-    """As `on_stage`, with a process that has SES's interface, behind a proxy too."""
+    """A shop on MySQL and Kafka that mails through a process with SES's interface, all of them behind proxies."""
     port = free_port()
-    with patch.dict(os.environ, KEYS), Guarded() as guarded, aws_wire() as wire:
+    with patch.dict(os.environ, KEYS), Guarded(("mysql", "kafka")) as guarded, aws_wire() as wire:
         guarded.proxies.add("ses", f"{HOST}:{port}", wire.url.removeprefix("http://"))
         mail = {"TROUPE_MAIL_URL": f"ses://eu-west-1?endpoint=http://{HOST}:{port}"}
         with _shop_on({**guarded.settings, **mail}) as shop:

@@ -211,3 +211,42 @@ async def test_a_shop_without_texts_has_no_such_channel(databases: Databases) ->
     await told.give_up(mail("order_shipped"))
     assert (await store.notices("user:ada", limit=9))[1] == 1
     await store.close()
+
+
+class Told:
+    """A channel that fails as often as it is told to."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.asked = self.given_up = 0
+
+    async def deliver(self, message: Message) -> None:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise MailNotSent("away")
+
+    async def give_up(self, message: Message) -> None:
+        self.given_up += 1
+
+
+async def test_a_channel_that_waits_does_not_have_the_others_asked_again() -> None:
+    slow, quick = Told(failures=3), Told()
+    told = Notifications({"mail": slow, "notice": quick})
+    for _ in range(3):
+        with pytest.raises(MailNotSent):
+            await told.send(mail("order_shipped"))
+    await told.send(mail("order_shipped"))
+    assert (slow.asked, quick.asked) == (4, 1)
+    # A repeated event is every channel's to know again.
+    await told.send(mail("order_shipped"))
+    assert (slow.asked, quick.asked) == (5, 2)
+
+
+async def test_after_a_dead_letter_all_are_asked_again() -> None:
+    slow, quick = Told(failures=1), Told()
+    told = Notifications({"mail": slow, "notice": quick})
+    with pytest.raises(MailNotSent):
+        await told.send(mail("order_shipped"))
+    await told.give_up(mail("order_shipped"))
+    await told.send(mail("order_shipped"))
+    assert (slow.asked, quick.asked, slow.given_up, quick.given_up) == (2, 2, 1, 1)
