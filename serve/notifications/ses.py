@@ -11,6 +11,8 @@ from serve.notifications.mailer import MailNotSent, MailRejected, Outgoing, Serv
 TAG = "mail"
 """What a mail is called in what SES tells of it later: the part of our Message-ID before the @."""
 _LOCAL_PART = re.compile(r"<([A-Za-z0-9_-]{1,256})@")
+_OF_THE_MAIL = re.compile("content|virus|blacklisted", re.IGNORECASE)
+"""What SES says of a mail that it rejects for what it is. It rejects so, too, what an account may not send."""
 _NOT_VERIFIED = "not verified"
 _OF_THE_SHOP = (
     "AccountSuspendedException",
@@ -45,10 +47,10 @@ class SesMailer:
         try:
             await self._calls.call("send_email", **given)
         except AwsRefused as refused:
-            if refused.code == "MessageRejected" and _NOT_VERIFIED not in refused.message:
+            if refused.code == "MessageRejected" and _OF_THE_MAIL.search(refused.message):
                 raise MailRejected(str(refused)) from None
-            kind = ServerAway if refused.code in _OF_THE_SHOP or refused.code == "MessageRejected" else MailNotSent
-            raise kind(str(refused)) from None
+            is_the_shop = refused.code in _OF_THE_SHOP or _NOT_VERIFIED in refused.message
+            raise (ServerAway if is_the_shop else MailNotSent)(str(refused)) from None
 
     async def most_per_second(self) -> float | None:
         """SES's own limit of the account; None: we may not ask, or it does not say now."""

@@ -64,6 +64,7 @@ async def test_a_mail_goes_out_with_its_set_and_its_tag_and_ses_names_it_anew(wi
         (400, "LimitExceededException", "Too many of them.", Throttled),
         (400, "MessageRejected", "Transaction failed: Invalid content.", MailRejected),
         (400, "MessageRejected", "Email address is not verified.", ServerAway),
+        (400, "MessageRejected", "Something that nobody has heard of.", MailNotSent),
         (400, "MailFromDomainNotVerifiedException", "", ServerAway),
         (400, "AccountSuspendedException", "", ServerAway),
         (400, "SendingPausedException", "", ServerAway),

@@ -11,7 +11,7 @@ import pytest
 from botocore.config import Config
 
 from serve.notifications.mail_urls import AwsPlace
-from serve.notifications.mailer import MailRejected, Outgoing, ServerAway
+from serve.notifications.mailer import MailNotSent, MailRejected, Outgoing
 from serve.notifications.ses import SesMailer
 from serve.notifications.sns_texts import SnsTexter
 from serve.notifications.text_channel import Text
@@ -46,7 +46,7 @@ async def test_an_address_that_is_not_verified_is_the_shops_fault_and_one_that_i
     place: AwsPlace, mailer: SesMailer
 ) -> None:
     sender = f"shop-{secrets.token_hex(4)}@example.com"
-    with pytest.raises(ServerAway):
+    with pytest.raises(MailNotSent, match="Did not have authority"):
         await mailer.send(mail(sender))
     client = boto3.client(
         "sesv2", endpoint_url=place.endpoint, config=Config(region_name=REGION, connect_timeout=5, read_timeout=30)
