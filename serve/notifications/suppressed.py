@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from pipelines.sql.words import insert_missing
 from serve.databases import SharedTransactions
-from serve.notifications.tables import MAILS, SNS_INBOX, SUPPRESSED
+from serve.notifications.tables import ERASED, MAILS, SNS_INBOX, SUPPRESSED
 
 Reason = Literal["bounce", "complaint"]
 _AT_ONCE = 200
@@ -62,7 +62,8 @@ class Suppressions:
     async def add(self, notification: str, addresses: Sequence[str], reason: Reason, message_id: str, now: int) -> bool:
         """A notification's addresses are off, in one transaction with that it was dealt with; False: it had been.
 
-        An address that is off already keeps its reason, but for a complaint, which says more than a bounce.
+        Nothing is kept of a person who was erased meanwhile. An address that is off already keeps its reason, but for a
+        complaint, which says more than a bounce.
         """
         rows = [
             {"address": digest(one), "reason": reason, "message_id": message_id, "at": now}
@@ -73,6 +74,8 @@ class Suppressions:
             if db.execute(sa.select(SNS_INBOX.c.at).where(SNS_INBOX.c.id == notification)).first() is not None:
                 return False
             insert_missing(db, SNS_INBOX, [{"id": notification, "at": now}])
+            if _is_of_nobody(db, message_id):
+                return True
             insert_missing(db, SUPPRESSED, rows)
             if reason == "complaint":
                 found = SUPPRESSED.c.address.in_([row["address"] for row in rows])
@@ -124,3 +127,12 @@ class Suppressions:
             return db.execute(SUPPRESSED.delete().where(SUPPRESSED.c.at < before)).rowcount
 
         return await self._writes.run(work)
+
+
+def _is_of_nobody(db: sa.Connection, message_id: str) -> bool:
+    """Whether the person that this mail went to was erased."""
+    mail = db.execute(sa.select(MAILS.c.owner, MAILS.c.order_id).where(MAILS.c.message_id == message_id)).first()
+    if mail is None:
+        return False
+    names = (mail.owner, f"order:{mail.order_id}")
+    return db.execute(sa.select(ERASED.c.owner).where(ERASED.c.owner.in_(names)).limit(1)).first() is not None

@@ -198,6 +198,9 @@ async def test_an_erased_persons_address_is_off_no_longer(world: World, tmp_path
         await world.told(signed(bounce(address, tag=tag), message_id=order_id))
     await MailErasure(world.store, FolderMailer(tmp_path), clock=ManualClock()).erase("user:ada", [])
     assert [one.owner for one in await world.off()] == ["guest:g"]
+    # Nor is one kept that SES tells late.
+    await world.told(signed(bounce("a@x.org", tag=digest_of("o1", "receipt")), message_id="late"))
+    assert [one.owner for one in await world.off()] == ["guest:g"]
 
 
 async def test_after_a_year_an_address_is_tried_again(world: World) -> None:
