@@ -196,7 +196,10 @@ async def test_preferences_do_not_silence_what_is_required(world: World) -> None
     await world.store.turn_off("user:ada", unwanted)
     world.happens(users.UserLoggedIn("s", False, "password", AT), users.PasswordChanged(True, AT))
     await world.run()
-    assert world.subjects() == ["Eine neue Anmeldung bei Ihrem Konto", "Das Passwort Ihres Kontos wurde geändert"]
+    assert sorted(world.subjects()) == [
+        "Das Passwort Ihres Kontos wurde geändert",
+        "Eine neue Anmeldung bei Ihrem Konto",
+    ]
     assert len(world.rows("SELECT 1 FROM notices")) == 2
     assert "unabhängig von Ihren Einstellungen" in text_of(world.post.taken[0], "plain")
 
