@@ -129,7 +129,7 @@ class Application:
 
     def _pulled(self, string: str, body: bytes) -> Any:
         if string == "fault":
-            given = json.loads(body)
+            given = json.loads(body or b"null")
             self.cloud.fault = None if given is None else Fault(**given)
         elif string == "opted_out":
             self.cloud.opted_out = json.loads(body)
