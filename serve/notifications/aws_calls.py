@@ -50,7 +50,7 @@ class AwsCalls:
         self._place = place
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=service)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._making = asyncio.Lock()
+        self._making: asyncio.Future[Any] | None = None
         self._client: Any = None
 
     async def call(self, name: str, **given: Any) -> Any:
@@ -82,10 +82,15 @@ class AwsCalls:
             running.exception()  # somebody else may no longer be there to take it
 
     async def _made(self) -> Any:
-        async with self._making:
-            if self._client is None:
-                make: Callable[[], Any] = self._make
-                self._client = await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, make))
+        if self._client is None:
+            if self._making is None:
+                self._making = asyncio.get_running_loop().run_in_executor(self._threads, self._make)
+            try:
+                # On a busy machine it may take longer than a call can wait: the next one finds it done.
+                self._client = await asyncio.shield(self._making)
+            except ServerAway:
+                self._making = None
+                raise
         return self._client
 
     def _make(self) -> Any:
@@ -97,9 +102,12 @@ class AwsCalls:
             # Its own tries would send twice what it had no answer to, and nobody would know.
             retries={"total_max_attempts": 1, "mode": "standard"},
         )
-        # A session of its own: boto3's is not for several threads.
-        session = boto3.session.Session()
-        return session.client(self._service, config=config, endpoint_url=self._place.endpoint or None)
+        try:
+            # A session of its own: boto3's is not for several threads.
+            session = boto3.session.Session()
+            return session.client(self._service, config=config, endpoint_url=self._place.endpoint or None)
+        except BotoCoreError as error:  # a profile that is not there
+            raise ServerAway(_named(error)) from None
 
 
 def _call(call: Callable[..., Any], given: dict[str, Any]) -> Any:

@@ -15,10 +15,10 @@ LONGEST_WAIT = 5.0
 FIRST_PAUSE = 1.0
 """After the server asked for less without saying how much, in seconds."""
 LONGEST_PAUSE = 60.0
-SLOWEST = 10.0
+SLOWEST = 1.0
 """Seconds from one message to the next, however often the server complains."""
-QUICKER = 0.95
-"""After each message that was taken, until the pace is the old one."""
+QUICKER = 0.9
+"""After each message that was taken, until the pace is the old one: from the slowest one that takes ten seconds."""
 
 
 class Pace:

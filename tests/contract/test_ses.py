@@ -29,6 +29,8 @@ def running() -> Iterator[AwsWire]:
 def wire(running: AwsWire, monkeypatch: pytest.MonkeyPatch) -> AwsWire:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
+    # On a busy machine boto3 takes its time to make a client.
+    monkeypatch.setattr(aws_calls, "QUEUE_SECONDS", 60.0)
     running.pull("reset")
     return running
 
@@ -107,6 +109,13 @@ async def test_an_answer_that_breaks_off_or_does_not_come_is_unknown(
 
 
 async def test_nobody_there_and_no_keys(wire: AwsWire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobodys")
+    unknown = SesMailer(AwsPlace("eu-west-1", wire.url, ""))
+    for _ in range(2):
+        with pytest.raises(ServerAway, match="ProfileNotFound"):
+            await unknown.send(MAIL)
+    await unknown.close()
+    monkeypatch.delenv("AWS_PROFILE")
     away = SesMailer(AwsPlace("eu-west-1", f"http://127.0.0.1:{free_port()}", ""))
     with pytest.raises(ServerAway):
         await away.send(MAIL)
@@ -129,8 +138,8 @@ async def test_the_accounts_rate_is_asked(ses: SesMailer) -> None:
 async def test_calls_are_off_the_event_loop_and_bounded(
     wire: AwsWire, ses: SesMailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert await ses.most_per_second() == 14.0
     monkeypatch.setattr(aws_calls, "QUEUE_SECONDS", 0.2)
-    await ses.most_per_second()
     wire.pull("fault", {"seconds": 0.6})
     sendings = asyncio.gather(*(ses.send(MAIL) for _ in range(20)), return_exceptions=True)
     turns = 0

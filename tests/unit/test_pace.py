@@ -46,7 +46,7 @@ def test_it_goes_on_halving_to_a_limit_and_gets_quicker_with_each_mail(pace: Pac
     while pace.per_second < 10.0:
         pace.answered()
         sent += 1
-    assert (sent, pace.per_second) == (90, 10.0)
+    assert (sent, pace.per_second) == (22, 10.0)
 
 
 def test_a_used_up_quota_is_a_long_pause(pace: Pace, clock: ManualClock) -> None:
