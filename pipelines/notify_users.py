@@ -62,11 +62,12 @@ class MailLink(msgspec.Struct, frozen=True):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Whom a user's mails go to. `language`: a language tag, or empty."""
+    """Whom a user's mails go to. `language`: a language tag, or empty. `phone`: as they wrote it, or empty."""
 
     address: str
     name: str
     language: str
+    phone: str = ""
 
 
 class People(Protocol):

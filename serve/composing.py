@@ -181,8 +181,14 @@ class Shop:
             "orders": Port(lambda: self.orders_store.ready()),
             "users": Port(lambda: asyncio.to_thread(_answers, self.users_engine)),
             "payments": self._payments_port(),
-            "notifications": Port(lambda: asyncio.to_thread(_takes_files, self.settings.mails), needed=False),
+            "notifications": Port(self._notices_answer, needed=False),
         }
+
+    async def _notices_answer(self) -> None:
+        """Whether mails go out, the process that sends them says; without a server the folder does."""
+        if self.settings.mail_url is None:
+            await asyncio.to_thread(_takes_files, self.settings.mails)
+        await self.notices.unread("-ready-")
 
     def _payments_port(self) -> Port:
         """Without Stripe whoever pays at the door still buys; and asking it would use up what it allows us."""

@@ -25,12 +25,12 @@ class LaterFlows:
     """Over logs and stores that are its owner's to close."""
 
     def __init__(
-        self, settings: Settings, users: Engine, orders: OrderStore, notes: NotificationStore, mails: FolderMailer
+        self, settings: Settings, users: Engine, orders: OrderStore, notes: NotificationStore, folder: FolderMailer
     ) -> None:
         self._settings = settings
         self._users = users
         self._orders = orders
-        self._erasure = MailErasure(notes, mails)
+        self._erasure = MailErasure(notes, folder)
         self._opened = Opened()
 
     async def start(self, entities: Entities, events: Logs) -> None:

@@ -22,13 +22,17 @@ from serve.event_logs import logs_of, publisher_of
 from serve.gateway import logs
 from serve.journals import sql_journal
 from serve.later import LaterFlows
+from serve.notifications.channels import Channel
+from serve.notifications.choosing import mailer_of, texter_of
 from serve.notifications.contacts import Directory
+from serve.notifications.kinds import ChannelName
 from serve.notifications.mail_channel import MailChannel
-from serve.notifications.mailer import FolderMailer
+from serve.notifications.mailer import FolderMailer, Mailer
 from serve.notifications.mails import Sender
 from serve.notifications.notices import NoticeChannel, Notices
 from serve.notifications.service import Notifications
 from serve.notifications.store import NotificationStore
+from serve.notifications.text_channel import TextChannel
 from serve.notifications.upkeep import Upkeep
 from serve.opened import Opened
 from serve.orders.store import OrderStore
@@ -38,13 +42,12 @@ from serve.users.mailed import MailedPeople
 from serve.users.store import open_engine
 from serve.users.tables import outbox
 
-SENDER_EMAIL = "orders@shop.example"
 LOOK_EVERY = 0.25
 
 
 def notices_of(settings: Settings) -> Notices:
     """What people are shown of what happened, for the process that answers them."""
-    return Notices(_store_of(settings), language=settings.language)
+    return Notices(_store_of(settings), language=settings.language, texts=bool(settings.texts_url))
 
 
 def _store_of(settings: Settings) -> NotificationStore:
@@ -68,15 +71,15 @@ class Mailing:
             opened.push_async_callback(asyncio.to_thread, users.dispose)
             orders = opened.closing(OrderStore(settings.database_url("orders")))
             store = opened.closing(_store_of(settings))
-            mails = opened.closing(FolderMailer(settings.mails))
+            folder = opened.closing(FolderMailer(settings.mails))
             progress = opened.closing(SqlProgress(settings.database_url("flows")))
             told = JournalLog(journal, look_every=LOOK_EVERY, file=file) if journal is not None else None
             events = logs_of(settings, opened, progress, told, OutboxLog(users, outbox, look_every=LOOK_EVERY))
             people = MailedPeople(users, settings.url)
-            notifications = _notifications(settings, orders, people, store, mails)
+            notifications = _notifications(settings, orders, people, store, folder, opened)
             await opened.running(events.run(send_mails(entities, notifications)))
             await opened.running(events.run(notify_users(notifications, people)))
-            later = LaterFlows(settings, users, orders, store, mails)
+            later = LaterFlows(settings, users, orders, store, folder)
             await later.start(entities, events)
             opened.push_async_callback(later.stop)
             stock_told = JournalLog(journal, look_every=STOCK_LOOK_EVERY, file=file) if journal is not None else None
@@ -84,7 +87,7 @@ class Mailing:
             publisher = publisher_of(settings)
             if publisher is not None:
                 await opened.running(OutboxRelay("users", OutboxLog(users, outbox), opened.closing(publisher)))
-            opened.closing(Tasks()).start(Upkeep(entities, orders, mails, store).run(), "upkeep")
+            opened.closing(Tasks()).start(Upkeep(entities, orders, folder, store, store.suppressed).run(), "upkeep")
             self._opened = opened.pop_all()
 
     async def stop(self) -> None:
@@ -93,12 +96,32 @@ class Mailing:
 
 
 def _notifications(
-    settings: Settings, orders: OrderStore, people: MailedPeople, store: NotificationStore, mails: FolderMailer
+    settings: Settings,
+    orders: OrderStore,
+    people: MailedPeople,
+    store: NotificationStore,
+    folder: FolderMailer,
+    opened: Opened,
 ) -> Notifications:
+    """`opened` closes what is opened here."""
     directory = Directory(orders, people.person, settings.url, link=people.link, access_token=orders.access_token)
-    sender = Sender(settings.seller_name, SENDER_EMAIL, settings.url, settings.language)
-    mail = MailChannel(store, mails, directory, sender)
-    return Notifications({"mail": mail, "notice": NoticeChannel(store)})
+    sender = Sender(settings.seller_name, settings.mail_from, settings.url, settings.language)
+    mailer, texter = mailer_of(settings, folder), texter_of(settings)
+    if mailer is not folder:
+        opened.closing(mailer)
+    mail = MailChannel(store, mailer, directory, sender)
+    opened.closing(Tasks()).start(_heed(mailer, mail), "mail-limit")
+    channels: dict[ChannelName, Channel] = {"mail": mail, "notice": NoticeChannel(store)}
+    if texter is not None:
+        texts = opened.closing(texter)
+        channels["text"] = TextChannel(store, texts, directory, settings.seller_name, settings.language)
+    return Notifications(channels)
+
+
+async def _heed(mailer: Mailer, channel: MailChannel) -> None:
+    """Asked beside the start, which does not wait for it."""
+    if (allowed := await mailer.most_per_second()) is not None:
+        channel.pace.at_most(allowed)
 
 
 class MailsActor:

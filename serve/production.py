@@ -29,6 +29,10 @@ def problems(settings: Settings, environment: Mapping[str, str]) -> list[str]:
         )
     if settings.stripe_api_base:
         found.append("TROUPE_STRIPE_API_BASE is set: that is for tests.")
+    if settings.mail_url is None:
+        found.append("TROUPE_MAIL_URL is not set: mails would be written into a folder, and nobody would get one.")
+    elif settings.mail_from.endswith("@shop.example"):
+        found.append("TROUPE_MAIL_FROM is not set: no mail server takes mails from an address that is an example.")
     for name in KEYS:
         if not getattr(settings, name):
             found.append(f"{variable(name)} is not set: keys must be given, not made in the data folder.")

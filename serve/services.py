@@ -16,6 +16,9 @@ from serve.changes.recording import Look
 from serve.gateway.lean import Routes
 from serve.gateway.rate_limits import Limit
 from serve.notifications.api import notification_routes
+from serve.notifications.news_api import admin_suppression_routes, ses_routes
+from serve.notifications.ses_news import SesNews
+from serve.notifications.sns import SnsTopic
 from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
 from serve.orders.carriers import Carriers, carrier_routes
@@ -130,7 +133,10 @@ def payments(shop: "Shop") -> Served:
 
 
 def notifications(shop: "Shop") -> Served:
-    return Served([notification_routes(shop.notices, Waiters(shop.settings.max_waiters))])
+    topic = SnsTopic(shop.settings.mail_topic) if shop.settings.mail_topic else None
+    suppressions = shop.notices.suppressions
+    own = notification_routes(shop.notices, Waiters(shop.settings.max_waiters))
+    return Served([own, ses_routes(SesNews(suppressions, topic)), admin_suppression_routes(suppressions)])
 
 
 BUILDERS: dict[str, Callable[["Shop"], Served]] = {

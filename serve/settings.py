@@ -18,6 +18,8 @@ from sqlalchemy.exc import ArgumentError
 
 from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
+from serve.notifications.mail_urls import mail_place, text_place, topic_region
+from serve.notifications.mime import checked_address
 from serve.secret_sources import SecretsUnreadable, chosen_by, sources
 from serve.tls import Tls, in_elasticsearch, in_mongo, in_mysql, in_redis
 from serve.users.social.configuring import parse as social_providers
@@ -84,7 +86,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="the port to listen at")
     public_url: str = Field("", description="what browsers call the shop; empty: http://HOST:PORT")
     data_dir: Path = Field(Path("data"), description="the folder of all databases")
-    mail_dir: Path | None = Field(None, description="the folder that mails are written to; unset: DATA_DIR/mail")
+    mail_dir: Path | None = Field(
+        None, description="the folder that mails are written to without TROUPE_MAIL_URL; unset: DATA_DIR/mail"
+    )
     sync: Literal["full", "normal"] = Field(
         "full", description="full: a commit has reached the disk; normal: losing power may lose the last commits"
     )
@@ -153,6 +157,18 @@ class Settings(BaseSettings):
         None, description="what Stripe signs its calls with, whsec_...; with a comma between two while one is replaced"
     )
     stripe_api_base: str = Field("", description="where Stripe's API is, for tests; empty: https://api.stripe.com")
+    mail_url: SecretStr | None = Field(
+        None,
+        description="where mails go out: smtp://user:password@host:587 (STARTTLS), smtps://user:password@host:465 or "
+        "ses://eu-west-1?configuration_set=shop; unset: into a folder",
+    )
+    mail_from: str = Field("orders@shop.example", max_length=254, description="the address that mails come from")
+    mail_topic: str = Field(
+        "", description="the ARN of the SNS topic that SES tells bounces and complaints to; empty: none is believed"
+    )
+    texts_url: str = Field(
+        "", description="where text messages go out: sns://eu-west-1?sender=SHOP; empty: there are none"
+    )
     seller_name: str = Field("Troupe", min_length=1, max_length=200, description="who sells, as receipts say")
     seller_postal_address: str = Field(
         "", max_length=500, description="where the seller is: lines with a | between them"
@@ -273,6 +289,26 @@ class Settings(BaseSettings):
         schemes = _SCHEMES[str(info.field_name)]
         if value is not None and not value.get_secret_value().startswith(tuple(f"{one}://" for one in schemes)):
             raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
+        return value
+
+    @field_validator("mail_url")
+    @classmethod
+    def _is_mail_place(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        mail_place(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, value: str) -> str:
+        return checked_address(value)
+
+    @field_validator("mail_topic", "texts_url")
+    @classmethod
+    def _is_at_aws(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            (topic_region if info.field_name == "mail_topic" else text_place)(value)
         return value
 
     @field_validator("stripe_secret_key")

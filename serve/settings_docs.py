@@ -39,8 +39,9 @@ _PRODUCTION = """
 
 With `TROUPE_PROFILE=production` the shop does not start with the test gateway, with keys that were made in the data
 folder (`TROUPE_SIGNING_KEY` and `TROUPE_GUEST_SECRET` have to be given), without Stripe's live key and what it signs
-webhooks with, with a public address or an origin that is not https, with rate limits off, or with a Ray that takes
-calls without a token (`RAY_AUTH_MODE`). All that is wrong is said at once.
+webhooks with, without a mail server and an address of your own (`TROUPE_MAIL_URL`, `TROUPE_MAIL_FROM`), with a public
+address or an origin that is not https, with rate limits off, or with a Ray that takes calls without a token
+(`RAY_AUTH_MODE`). All that is wrong is said at once.
 """
 
 

@@ -175,7 +175,7 @@ class Front:
         if route.declared.query is not None:
             request.query = route.convert_query(call.scope["query_string"])
         if route.has_body:
-            _check_media_type(request.header("content-type"))
+            _check_media_type(request.header("content-type"), route.declared.as_text)
             request.raw_body = await call.body()
             if path not in self._own and request.principal is not ANONYMOUS:
                 # A body may take long, and the session have ended meanwhile.
@@ -281,8 +281,9 @@ def _not_allowed(principal: Principal) -> Problem:
     return Problem("forbidden", "This is not open to you.")
 
 
-def _check_media_type(sent: str | None) -> None:
-    if sent is not None and sent.partition(";")[0].strip().lower() != "application/json":
+def _check_media_type(sent: str | None, as_text: bool) -> None:
+    taken = ("application/json", "text/plain") if as_text else ("application/json",)
+    if sent is not None and sent.partition(";")[0].strip().lower() not in taken:
         raise Problem("unsupported_media_type", f"The body must be application/json, not {sent}.")
 
 

@@ -206,6 +206,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     path parameters that are not plain text, ``Annotated[int, msgspec.Meta(ge=1, description="...")]``; `headers` are
     those read, each with a sentence; `problems` are the codes it may answer besides those that every route may.
     `examples`: of types in `answers`; they stand in their schemas.
+    `as_text`: the JSON of a body may also come as text/plain, as some who call us cannot help sending it.
     `refuses_cards`: a body with what passes for a card's number is refused, but for the fields named `long_numbers`.
     """
 
@@ -223,6 +224,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     answer_examples: dict[int, Any] = {}
     examples: Mapping[type, Any] = MappingProxyType({})
     streams: bool = False
+    as_text: bool = False
     limit: Limit | None = None
     refuses_cards: bool = False
     long_numbers: frozenset[str] = frozenset()

@@ -21,15 +21,12 @@ from pipelines.log.cloud_events import events_of
 from pipelines.progress_tables import INBOX, POSITIONS
 from pipelines.wanted import Types
 from serve.databases import pages
-from serve.mailing import SENDER_EMAIL
 from serve.migrating.source import Source
 from serve.notifications.kinds import RULES, Kind
-from serve.notifications.mail_channel import message_id
+from serve.notifications.mail_channel import row_id
 from serve.notifications.notices import notice_id_of
 from serve.notifications.tables import MAILS, NOTICES
 from serve.users.tables import outbox
-
-DOMAIN = SENDER_EMAIL.rpartition("@")[2]
 
 
 class _Told(NamedTuple):
@@ -118,7 +115,7 @@ class _Done:
 
 
 def _add_missing(writing: sa.Connection, told: list[_Told], now: int) -> int:
-    mails = {message_id(*one, DOMAIN): one for one in told if "mail" in RULES[one.kind].channels}
+    mails = {row_id(*one): one for one in told if "mail" in RULES[one.kind].channels}
     notices = {notice_id_of(*one): one for one in told if "notice" in RULES[one.kind].channels}
     added = _missing(writing, MAILS.c.message_id, mails)
     if added:

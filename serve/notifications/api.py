@@ -8,6 +8,7 @@ from contextlib import aclosing
 from serve.gateway.lean import Event, Request, Response, Routes, events, json
 from serve.gateway.problems import Problem, invalid
 from serve.notifications import texts
+from serve.notifications.kinds import ChannelName
 from serve.notifications.languages import Language, accepted
 from serve.notifications.notices import Notices, Wanted, words
 from serve.notifications.schemas import (
@@ -26,6 +27,7 @@ from serve.notifications.schemas import (
 from serve.notifications.store import Notice
 from serve.orders.waiters import Waiters
 
+CHANNELS: tuple[ChannelName, ...] = ("mail", "notice", "text")
 LANGUAGE = {"Accept-Language": "The language of the texts: en or de."}
 _NOTICE = {
     "id": "5f0c9f6c2b7d4b0e9a1d3c5e7f902b4d",
@@ -38,22 +40,29 @@ _NOTICE = {
 }
 _WANTED = {
     "kinds": [
-        {"kind": "receipt", "title": "Receipts", "required": True, "channels": {"mail": True, "notice": True}},
+        {
+            "kind": "receipt",
+            "title": "Receipts",
+            "required": True,
+            "channels": {"mail": True, "notice": True, "text": None},
+        },
         {
             "kind": "order_shipped",
             "title": "Orders are on their way",
             "required": False,
-            "channels": {"mail": False, "notice": True},
+            "channels": {"mail": False, "notice": True, "text": True},
         },
         {
             "kind": "password_reset",
             "title": "A new password was asked for",
             "required": True,
-            "channels": {"mail": True, "notice": None},
+            "channels": {"mail": True, "notice": None, "text": None},
         },
     ]
 }
-_PREFERENCES = {"kinds": {"order_shipped": {"mail": False, "notice": True}, "order_delivered": {"mail": False}}}
+_PREFERENCES = {
+    "kinds": {"order_shipped": {"mail": False, "notice": True, "text": True}, "order_delivered": {"mail": False}}
+}
 
 
 def _encode(place: int) -> str:
@@ -193,7 +202,7 @@ def _add_preferences(routes: Routes, notices: Notices) -> None:
                 one.kind,
                 texts.label(one.kind, language),
                 one.required,
-                ChannelsBody(one.channels.get("mail"), one.channels.get("notice")),
+                ChannelsBody(*(one.channels.get(name) for name in CHANNELS)),
             )
             for one in wanted
         ]

@@ -8,7 +8,8 @@ from pipelines.notify_users import MailLink, Person, UserMail
 from pipelines.send_mails import Mail
 from serve.notifications.kinds import Message
 from serve.notifications.mails import Addressee
-from serve.notifications.store import Outcome
+from serve.notifications.sendings import Outcome
+from serve.notifications.text_channel import Reached
 from serve.orders.store import Kept
 
 USER = "user:"
@@ -25,7 +26,7 @@ class KeepsContacts(Protocol):
 
 
 class Directory:
-    """Implements `Addressees`. `shop_url`: the shop's own address, for links."""
+    """Implements `Addressees` and `Phones`. `shop_url`: the shop's own address, for links."""
 
     def __init__(
         self,
@@ -46,6 +47,19 @@ class Directory:
         if isinstance(message, Mail):
             return await self._of_order(message)
         return await (self._of_request(message) if message.request else self._of_user(message))
+
+    async def phone(self, message: Message) -> Reached | Outcome:
+        """An account's own number; of an order made without one, the number of its address."""
+        if not isinstance(message, Mail):
+            return "no_contact"
+        kept = await self._orders.contact(message.order.contact_id)
+        if kept is None or kept.contact is None:
+            return "no_contact"
+        phone, language = kept.contact.address.phone, kept.contact.language
+        if kept.owner.startswith(USER):
+            person = await self._person(kept.owner.removeprefix(USER))
+            phone, language = (None, None) if person is None else (person.phone, language or person.language)
+        return Reached(phone, language) if phone else "no_contact"
 
     async def _of_order(self, mail: Mail) -> Addressee | Outcome:
         kept = await self._orders.contact(mail.order.contact_id)

@@ -8,7 +8,9 @@ from pipelines.send_mails import Mail, Template
 
 Kind: TypeAlias = Template | UserTemplate
 Message: TypeAlias = Mail | UserMail
-ChannelName: TypeAlias = Literal["mail", "notice"]
+ChannelName: TypeAlias = Literal["mail", "notice", "text"]
+OPT_IN: frozenset[ChannelName] = frozenset({"text"})
+"""Channels over which nobody is told anything who did not ask for it."""
 
 
 class Rule(NamedTuple):
@@ -21,8 +23,8 @@ class Rule(NamedTuple):
 RULES: Mapping[Kind, Rule] = {
     "order_confirmation": Rule(required=True),
     "receipt": Rule(required=True),
-    "order_shipped": Rule(required=False),
-    "order_delivered": Rule(required=False),
+    "order_shipped": Rule(required=False, channels=("mail", "notice", "text")),
+    "order_delivered": Rule(required=False, channels=("mail", "notice", "text")),
     "order_refunded": Rule(required=True),
     "order_cancelled": Rule(required=False),
     "order_rejected": Rule(required=False),

@@ -16,12 +16,28 @@ LEFT_OVER_SECONDS = 3600
 """Age of a half-written file whose writer is certainly gone."""
 
 
+ROWS_DOMAIN = "shop.example"
+"""Stands in rows, and for the names of files: a shop may get another domain, and is to know its old mails."""
+
+
 class MailRejected(Exception):
     """The server will never take this mail."""
 
 
 class MailNotSent(ConnectionError):
     """It was certainly not sent: the server is away or busy. It may be tried again at once."""
+
+
+class ServerAway(MailNotSent):
+    """No mail can be sent now, whichever it is: the server is away, or does not take us."""
+
+
+class Throttled(MailNotSent):
+    """The server wants fewer mails. `wish`: seconds without any, as far as it said so."""
+
+    def __init__(self, reason: str, wish: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wish = wish
 
 
 class Outgoing(NamedTuple):
@@ -32,12 +48,23 @@ class Outgoing(NamedTuple):
     content: bytes
 
 
+def row_of(local_part: str) -> str:
+    """The id of the row of a mail, by the part of its Message-ID before the @."""
+    return f"<{local_part}@{ROWS_DOMAIN}>"
+
+
 class Mailer(Protocol):
     async def send(self, mail: Outgoing) -> None:
         """Hand the mail over. Raises MailRejected or MailNotSent; any other error: whether it was sent is unknown.
 
         A repetition comes under the same Message-ID.
         """
+
+    async def most_per_second(self) -> float | None:
+        """What the server allows; None: it does not say."""
+
+    async def close(self) -> None:
+        """Waits for what is being sent. Not to be used after it."""
 
 
 class FolderMailer:
@@ -53,6 +80,9 @@ class FolderMailer:
             raise MailRejected("a mail needs somebody to go to, and a Message-ID")
         await self._waiting.add(mail)
 
+    async def most_per_second(self) -> float | None:
+        return None
+
     async def close(self) -> None:
         """Waits for what is being written."""
         await self._waiting.close()
@@ -62,8 +92,9 @@ class FolderMailer:
         return await asyncio.to_thread(self._delete, before / 1000)
 
     def path(self, message_id: str) -> Path:
-        """Where the mail of this Message-ID stands."""
-        return self._folder / f"{blake2b(message_id.encode(), digest_size=12).hexdigest()}.eml"
+        """Where the mail of this Message-ID, or of this row, stands: by the part before the @."""
+        name = row_of(message_id.removeprefix("<").partition("@")[0])
+        return self._folder / f"{blake2b(name.encode(), digest_size=12).hexdigest()}.eml"
 
     async def _write(self, mails: list[Outgoing]) -> list[Exception | None]:
         return await asyncio.to_thread(self._write_all, mails)

@@ -11,9 +11,10 @@ from actors.runtime.ports import Clock
 from pipelines.send_mails import Mail
 from serve.notifications import texts
 from serve.notifications.feed import Feed
-from serve.notifications.kinds import RULES, ChannelName, Kind, Message
+from serve.notifications.kinds import OPT_IN, RULES, ChannelName, Kind, Message
 from serve.notifications.languages import Language
 from serve.notifications.store import NewNotice, Notice, NotificationStore
+from serve.notifications.suppressed import Suppressions
 
 CATCH_UP = 100
 """The most notices that a stream tells at once of what its reader missed: the newest."""
@@ -77,13 +78,20 @@ class Notices:
         store: NotificationStore,
         *,
         language: Language = "en",
+        texts: bool = False,
         clock: Clock | None = None,
         feed: Feed | None = None,
     ) -> None:
+        """`texts`: whether this shop sends text messages."""
         self.language = language
+        self._hidden: frozenset[ChannelName] = frozenset() if texts else frozenset({"text"})
         self._store = store
         self._clock = clock or SystemClock()
         self._feed = feed or Feed(store)
+
+    @property
+    def suppressions(self) -> Suppressions:
+        return self._store.suppressed
 
     async def close(self) -> None:
         await self._feed.close()
@@ -92,6 +100,9 @@ class Notices:
     async def page(self, owner: str, before: int | None, unread: bool, limit: int) -> tuple[list[Notice], int]:
         """Newest first, those before a place; and how many of all are unread."""
         return await self._store.notices(owner, before=before, unread=unread, limit=limit)
+
+    async def unread(self, owner: str) -> int:
+        return (await self._store.notices(owner, limit=1))[1]
 
     async def mark(self, owner: str, notice: str, read: bool) -> Notice | None:
         """None: the owner has no such notice."""
@@ -105,21 +116,29 @@ class Notices:
         return await self._store.mark_all(owner, self._clock.wall(), place)
 
     async def preferences(self, owner: str) -> list[Wanted]:
-        off = await self._store.turned_off(owner)
+        off, on = await self._store.turned_off(owner), await self._store.turned_on(owner)
+
+        def goes(kind: Kind, name: ChannelName) -> bool:
+            if name in OPT_IN:
+                return (kind, name) in on
+            return RULES[kind].required or (kind, name) not in off
+
         return [
-            Wanted(kind, rule.required, {name: rule.required or (kind, name) not in off for name in rule.channels})
+            Wanted(kind, rule.required, {name: goes(kind, name) for name in rule.channels if name not in self._hidden})
             for kind, rule in RULES.items()
         ]
 
     async def prefer(self, owner: str, wanted: Mapping[Kind, Mapping[ChannelName, bool]]) -> list[Wanted]:
-        """All preferences from now on: what is not named is wanted. Answers them as they count."""
-        off = {
-            (kind, name)
+        """All preferences from now on: what is not named is wanted, but for texts. Answers them as they count."""
+        said = [
+            (kind, name, on)
             for kind, channels in wanted.items()
             for name, on in channels.items()
-            if not on and not RULES[kind].required and name in RULES[kind].channels
-        }
-        await self._store.turn_off(owner, off)
+            if name in RULES[kind].channels
+        ]
+        off = {(kind, name) for kind, name, on in said if not (on or name in OPT_IN or RULES[kind].required)}
+        asked_for = {(kind, name) for kind, name, on in said if on and name in OPT_IN}
+        await self._store.turn_off(owner, off, asked_for)
         return await self.preferences(owner)
 
     async def stream(

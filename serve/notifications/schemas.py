@@ -61,10 +61,14 @@ class UnreadBody(msgspec.Struct, frozen=True):
 
 
 class ChannelsBody(msgspec.Struct, frozen=True):
-    """Null: this kind does not go over this channel."""
+    """Null: this kind does not go over this channel, or this shop has none such.
+
+    `text`: text messages, to the number of your profile, or of the order that you made without an account.
+    """
 
     mail: bool | None
     notice: bool | None
+    text: bool | None = None
 
 
 class PreferenceBody(msgspec.Struct, frozen=True):
@@ -81,6 +85,9 @@ class PreferencesBody(msgspec.Struct, frozen=True):
 
 
 class PreferencesChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All preferences from now on; what is not named is on. Kinds that are `required` stay on, whatever is said."""
+    """All preferences from now on; what is not named is on, but for `text`, which is off unless it is asked for.
 
-    kinds: dict[Kind, dict[Literal["mail", "notice"], bool]]
+    Kinds that are `required` stay on, whatever is said.
+    """
+
+    kinds: dict[Kind, dict[Literal["mail", "notice", "text"], bool]]

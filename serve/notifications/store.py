@@ -2,71 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
-from pipelines.sql.words import Said, insert_missing, is_mysql, next_place
+from pipelines.sql.words import Said, insert_missing, next_place
 from serve.databases import SharedTransactions, open_engine
-from serve.notifications.tables import ERASED, MAILS, METADATA, NOTICES, TURNED_OFF
+from serve.notifications.sendings import NewMail, Sendings
+from serve.notifications.suppressed import Suppressions
+from serve.notifications.tables import ERASED, MAILS, METADATA, NOTICES, TEXTS, TURNED_OFF, TURNED_ON
 
 T = TypeVar("T")
 
-State = Literal["go", "again", "ended", "busy", "unanswered"]
-Outcome = Literal["sent", "rejected", "no_contact", "lapsed", "turned_off"]
-MOST_UNANSWERED = 2
-"""So often a mail is sent whose fate is unknown; then somebody has to decide."""
-
-# Asked for each mail, so said to the driver as it is. The take-over is one conditional write: of two senders that find
-# an intent ended, one gets it.
-_MAY_TAKE = f"outcome IS NULL AND (sender IS NULL OR (ends_at <= {{now}} AND sendings < {MOST_UNANSWERED}))"
-_BEGIN = f"""
-    INSERT INTO mails (message_id, event_id, template, order_id, owner, sender, ends_at, sendings, created_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
-    ON CONFLICT (message_id) DO UPDATE SET sender = ?6, ends_at = ?7, sendings = sendings + 1
-    WHERE {_MAY_TAKE.format(now="?8")}
-    RETURNING sendings, created_at
-"""
-# MySQL has no RETURNING. The first statement locks the row, whether it was there or not.
-_INTEND_ON_MYSQL = """
-    INSERT INTO mails (message_id, event_id, template, order_id, owner, ends_at, sendings, created_at)
-    VALUES (%s, %s, %s, %s, %s, 0, 0, %s) ON DUPLICATE KEY UPDATE message_id = VALUES(message_id)
-"""
-_TAKE_ON_MYSQL = f"""
-    UPDATE mails SET sender = %s, ends_at = %s, sendings = sendings + 1
-    WHERE message_id = %s AND {_MAY_TAKE.format(now="%s")}
-"""
-_TAKEN_ON_MYSQL = "SELECT sendings, created_at FROM mails WHERE message_id = %s"
-_FOUND = Said("SELECT outcome, ends_at FROM mails WHERE message_id = ?")
-_END = Said("UPDATE mails SET outcome = ?, ended_at = ?, sender = ? WHERE message_id = ? AND outcome IS NULL")
-_NOT_SENT = Said(
-    """
-    UPDATE mails SET sender = NULL, ends_at = 0, sendings = sendings - 1
-    WHERE message_id = ? AND sender = ? AND outcome IS NULL
-    """
-)
-_FREE = Said("UPDATE mails SET sender = NULL, ends_at = 0 WHERE message_id = ? AND outcome IS NULL AND ends_at <= ?")
 _IS_OFF = Said("SELECT 1 FROM turned_off WHERE owner = ? AND kind = ? AND channel = ?")
-
-
-class NewMail(NamedTuple):
-    message_id: str
-    event_id: str
-    template: str
-    order_id: str
-    owner: str
-
-
-class Begun(NamedTuple):
-    """What came of an intent.
-
-    *go*: it is the asker's. *again*: too, and it may have been sent before. *ended*: it has its outcome. *busy*:
-    another's. *unanswered*: it was sent so often without an answer that nobody may, before it is freed.
-    `created_at`: of the mail's first intent.
-    """
-
-    state: State
-    created_at: int = 0
+_IS_ON = Said("SELECT 1 FROM turned_on WHERE owner = ? AND kind = ? AND channel = ?")
 
 
 class NewNotice(NamedTuple):
@@ -111,6 +60,9 @@ class NotificationStore:
         self._engine = open_engine(url, METADATA, 5)
         self._reading = self._engine.execution_options(writes=False)
         self._writes = SharedTransactions(self._engine, "mails-write")
+        self.mails = Sendings(MAILS, self._writes, _mail_is_off)
+        self.texts = Sendings(TEXTS, self._writes, _text_is_not_on)
+        self.suppressed = Suppressions(self._reading, self._writes)
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
@@ -125,23 +77,6 @@ class NotificationStore:
         return await asyncio.to_thread(in_a_transaction)
 
     # Mails
-
-    async def begin(self, mail: NewMail, sender: str, now: int, ends_at: int, *, optional: bool = False) -> Begun:
-        """Intend to send, so that it is `sender`'s until `ends_at`. `optional`: not if its owner turned it off."""
-        # If it is unknown whether it stands, it is waited out: nobody has sent anything.
-        return await self._writes.run(lambda db: _begin(db, mail, sender, now, ends_at, optional), again=False)
-
-    async def end(self, message_id: str, sender: str, outcome: Outcome, now: int) -> None:
-        """Record the outcome; if another has taken the mail over, the first outcome recorded stands."""
-        await self._writes.run(lambda db: _END(db, (outcome, now, sender, message_id)).rowcount)
-
-    async def not_sent(self, message_id: str, sender: str) -> None:
-        """It was certainly not sent: anyone may send it at once."""
-        await self._writes.run(lambda db: _NOT_SENT(db, (message_id, sender)).rowcount)
-
-    async def free(self, message_id: str, now: int) -> None:
-        """Whatever became of it, whoever asks next may send it, unless somebody is sending it now."""
-        await self._writes.run(lambda db: _FREE(db, (message_id, now)).rowcount)
 
     async def mails_of(self, owner: str, orders: Sequence[str]) -> list[Mailed]:
         """Those to an owner, and those about these orders."""
@@ -236,15 +171,25 @@ class NotificationStore:
         query = sa.select(TURNED_OFF.c.kind, TURNED_OFF.c.channel).where(TURNED_OFF.c.owner == owner)
         return await self._read(lambda db: {(row.kind, row.channel) for row in db.execute(query)})
 
-    async def turn_off(self, owner: str, unwanted: Collection[tuple[str, str]]) -> None:
+    async def turned_on(self, owner: str) -> set[tuple[str, str]]:
+        """What an owner asked for of what nobody gets who did not: kinds and channels."""
+        query = sa.select(TURNED_ON.c.kind, TURNED_ON.c.channel).where(TURNED_ON.c.owner == owner)
+        return await self._read(lambda db: {(row.kind, row.channel) for row in db.execute(query)})
+
+    async def turn_off(
+        self, owner: str, unwanted: Collection[tuple[str, str]], asked_for: Collection[tuple[str, str]] = ()
+    ) -> None:
         """These, and no others any more. An erased person's are not kept."""
-        rows = [{"owner": owner, "kind": kind, "channel": channel} for kind, channel in unwanted]
+        given = ((TURNED_OFF, unwanted), (TURNED_ON, asked_for))
 
         def work(db: sa.Connection) -> None:
-            db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
-            insert_missing(db, TURNED_OFF, rows)
+            for table, pairs in given:
+                db.execute(table.delete().where(table.c.owner == owner))
+                insert_missing(
+                    db, table, [{"owner": owner, "kind": kind, "channel": channel} for kind, channel in pairs]
+                )
             if _erased(db, owner):
-                db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
+                _forget_preferences(db, owner)
 
         await self._writes.run(work)
 
@@ -254,7 +199,7 @@ class NotificationStore:
         """Deletes a person's notices and preferences, and takes none any more; answers how many notices went.
 
         `orders`: theirs, by now; of a guest's that joined an account, notices stand under the guest's name.
-        Rows of mails stay, with ids only: they keep a repeated event from being mailed again.
+        Rows of mails and texts stay, with ids only: they keep a repeated event from being told again.
         """
 
         whose = [NOTICES.c.owner == owner]
@@ -262,34 +207,18 @@ class NotificationStore:
 
         def work(db: sa.Connection) -> int:
             insert_missing(db, ERASED, [{"owner": one, "erased_at": now} for one in (owner, *map(_of_order, orders))])
-            db.execute(TURNED_OFF.delete().where(TURNED_OFF.c.owner == owner))
+            _forget_preferences(db, owner)
             return sum(db.execute(NOTICES.delete().where(where)).rowcount for where in whose)
 
         return await self._writes.run(work)
 
 
-def _begin(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int, optional: bool) -> Begun:
-    row = _taken(db, mail, sender, now, ends_at)
-    if row is None:
-        found: Any = _FOUND(db, (mail.message_id,)).one()
-        outcome, others_until = found
-        if outcome is not None:
-            return Begun("ended")
-        return Begun("busy" if others_until > now else "unanswered")
-    if optional and _IS_OFF(db, (mail.owner, mail.template, "mail")).first() is not None:
-        _END(db, ("turned_off", now, sender, mail.message_id))
-        return Begun("ended")
-    return Begun("again" if row.sendings > 1 else "go", row.created_at)
+def _mail_is_off(db: sa.Connection, mail: NewMail) -> bool:
+    return _IS_OFF(db, (mail.owner, mail.template, "mail")).first() is not None
 
 
-def _taken(db: sa.Connection, mail: NewMail, sender: str, now: int, ends_at: int) -> Any:
-    """The row of a mail that is `sender`'s now, or None."""
-    if not is_mysql(db):
-        return db.exec_driver_sql(_BEGIN, (*mail, sender, ends_at, now)).first()
-    db.exec_driver_sql(_INTEND_ON_MYSQL, (*mail, now))
-    if db.exec_driver_sql(_TAKE_ON_MYSQL, (sender, ends_at, mail.message_id, now)).rowcount == 0:
-        return None
-    return db.exec_driver_sql(_TAKEN_ON_MYSQL, (mail.message_id,)).one()
+def _text_is_not_on(db: sa.Connection, text: NewMail) -> bool:
+    return _IS_ON(db, (text.owner, text.template, "text")).first() is None
 
 
 def _add_notice(db: sa.Connection, notice: NewNotice, optional: bool) -> None:
@@ -305,6 +234,11 @@ def _erased(db: sa.Connection, *owners: str) -> bool:
     """Waits for an erasure that is under way. To be asked after something was written: a later one deletes that."""
     found = sa.select(ERASED.c.owner).where(ERASED.c.owner.in_(owners)).limit(1)
     return db.execute(found.with_for_update(read=True)).first() is not None
+
+
+def _forget_preferences(db: sa.Connection, owner: str) -> None:
+    for table in (TURNED_OFF, TURNED_ON):
+        db.execute(table.delete().where(table.c.owner == owner))
 
 
 def _of_order(order_id: str) -> str:

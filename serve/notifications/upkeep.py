@@ -20,6 +20,10 @@ MAIL_DAYS = 90
 """Age of a mail in the folder that is deleted. That it was sent stays known."""
 NOTICE_DAYS = 365
 """Age of a notice that is deleted, read or not."""
+SUPPRESSED_DAYS = 365
+"""How long an address that bounced or complained is off; then it is tried again, and perhaps is off again."""
+INBOX_DAYS = 7
+"""How long a notification is known: well beyond the age at which it is refused."""
 DAY_MS = 24 * 3_600_000
 CONTACTS_AT_ONCE = 100
 ASK_SECONDS = 10.0
@@ -41,6 +45,10 @@ class OldNotices(Protocol):
     async def forget_notices(self, before: int) -> int: ...
 
 
+class OldSuppressions(Protocol):
+    async def forget(self, before: int, notifications_before: int) -> int: ...
+
+
 class Upkeep:
     """Runs until it is cancelled; what fails is tried again in the next round."""
 
@@ -50,6 +58,7 @@ class Upkeep:
         rows: ContactRows,
         mails: OldMails,
         notices: OldNotices,
+        suppressions: OldSuppressions,
         *,
         clock: Clock | None = None,
     ) -> None:
@@ -57,6 +66,7 @@ class Upkeep:
         self._rows = rows
         self._mails = mails
         self._notices = notices
+        self._suppressions = suppressions
         self._clock = clock or SystemClock()
 
     async def run(self) -> None:
@@ -77,9 +87,14 @@ class Upkeep:
         contacts = await self._drop_unused_contacts(now - UNUSED_DAYS * DAY_MS)
         mails = await self._mails.forget(now - MAIL_DAYS * DAY_MS)
         notices = await self._notices.forget_notices(now - NOTICE_DAYS * DAY_MS)
-        if contacts or mails or notices:
+        tried_again = await self._suppressions.forget(now - SUPPRESSED_DAYS * DAY_MS, now - INBOX_DAYS * DAY_MS)
+        if contacts or mails or notices or tried_again:
             log.info(
-                "upkeep: deleted %d contacts without an order, %d old mails, %d old notices", contacts, mails, notices
+                "upkeep: deleted %d contacts without an order, %d old mails, %d old notices, %d old suppressions",
+                contacts,
+                mails,
+                notices,
+                tried_again,
             )
 
     async def _drop_unused_contacts(self, before: int) -> int:

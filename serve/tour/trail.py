@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pipelines.log.base import Happened
 from pipelines.log.outbox import outbox_table
 from pipelines.progress_tables import DEAD_LETTERS, INBOX, POSITIONS
+from serve.notifications.mailer import row_of
 from serve.notifications.tables import MAILS
 from serve.settings import Settings
 from serve.tour.databases import Database
@@ -106,7 +107,10 @@ class Trail:
 
     def mail_files(self) -> dict[str, tuple[str, str]]:
         """File name and subject by Message-ID."""
-        return {str(mail["Message-ID"]): (path.name, str(mail["Subject"])) for path, mail in self.letters()}
+        return {
+            row_of(str(mail["Message-ID"]).removeprefix("<").partition("@")[0]): (path.name, str(mail["Subject"]))
+            for path, mail in self.letters()
+        }
 
     def letters(self) -> Iterator[tuple[Path, EmailMessage]]:
         """Every mail that lies in the folder."""

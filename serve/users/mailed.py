@@ -27,7 +27,7 @@ class MailedPeople:
 
     async def person(self, user_id: str) -> Person | None:
         found = await asyncio.to_thread(self._store.by_id, user_id)
-        return None if found is None else Person(found.email, found.name, found.language)
+        return None if found is None else Person(found.email, found.name, found.language, found.phone or "")
 
     async def told(self, request: str) -> None:
         await self._people.told(request)

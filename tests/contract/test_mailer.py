@@ -1,35 +1,76 @@
-"""What every mailer must do, run against each adapter of the port. SES and SMTP have no server here yet."""
+"""What every mailer must do, against each adapter of the port: a folder, a real SMTP server, and SES's interface."""
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from serve.notifications.mail_urls import AwsPlace, SmtpPlace
 from serve.notifications.mailer import FolderMailer, Mailer, MailNotSent, MailRejected, Outgoing
+from serve.notifications.ses import SesMailer
+from serve.notifications.smtp import SmtpMailer
+from tests.aws_wire.running import KEYS, AwsWire, aws_wire
+from tests.contract.smtp_server import PostOffice, smtp_server
+from tests.running import free_port
 
 
-class Inbox:
-    """Reads what an adapter has sent."""
+class Inbox(NamedTuple):
+    """`mails`: what an adapter has sent."""
 
-    def __init__(self, mailer: Mailer, mails: Callable[[], list[EmailMessage]]) -> None:
-        self.mailer = mailer
-        self.mails = mails
+    mailer: Mailer
+    mails: Callable[[], list[EmailMessage]]
 
 
-@pytest.fixture(params=["folder"])
-def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Inbox:
+def read(raw: bytes) -> EmailMessage:
+    found = message_from_bytes(raw, policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[AwsWire]:
+    with aws_wire() as running:
+        yield running
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> Inbox:
     folder = tmp_path / "mail"
+    return Inbox(FolderMailer(folder), lambda: [read(path.read_bytes()) for path in sorted(folder.glob("*.eml"))])
 
-    def mails() -> list[EmailMessage]:
-        found = [message_from_bytes(path.read_bytes(), policy=policy.default) for path in sorted(folder.glob("*.eml"))]
-        assert all(isinstance(one, EmailMessage) for one in found)
-        return [one for one in found if isinstance(one, EmailMessage)]
 
-    return Inbox(FolderMailer(folder), mails)
+@pytest.fixture
+def over_smtp() -> Iterator[Inbox]:
+    office, port = PostOffice(), free_port()
+    with smtp_server(office, port):
+        mailer = SmtpMailer(SmtpPlace("127.0.0.1", port, "", "", "off", ""), "shop@shop.example")
+        yield Inbox(mailer, lambda: [read(_bytes(one.content)) for one in office.taken])
+
+
+@pytest.fixture
+def over_ses(wire: AwsWire, monkeypatch: pytest.MonkeyPatch) -> Inbox:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    wire.pull("reset")
+    mailer = SesMailer(AwsPlace("eu-west-1", wire.url, "shop"))
+    return Inbox(mailer, lambda: [read(one["raw"].encode("latin-1")) for one in wire.mails()])
+
+
+@pytest.fixture(params=["in_folder", "over_smtp", "over_ses"])
+async def inbox(request: pytest.FixtureRequest) -> AsyncIterator[Inbox]:
+    found: Inbox = request.getfixturevalue(request.param)
+    yield found
+    await found.mailer.close()
+
+
+def _bytes(content: object) -> bytes:
+    assert isinstance(content, bytes)
+    return content
 
 
 def message(message_id: str = "<one@shop.example>", to: str = "ada@example.com") -> Outgoing:
@@ -38,7 +79,7 @@ def message(message_id: str = "<one@shop.example>", to: str = "ada@example.com")
     made["To"] = f"Ada Löfgren <{to}>" if to else ""
     made["Subject"] = "Grüße"
     made["Message-ID"] = message_id
-    made.set_content("Zwölf Boxkämpfer\n")
+    made.set_content("Zwölf Boxkämpfer\n.\n..two points\n", cte="quoted-printable")
     made.add_alternative("<p>Zwölf</p>\n", subtype="html")
     return Outgoing(message_id, to, made.as_bytes(policy=policy.SMTP))
 
@@ -54,7 +95,10 @@ async def test_a_mail_arrives_whole(inbox: Inbox) -> None:
     plain, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert html is not None
-    assert [part.get_content().splitlines() for part in (plain, html)] == [["Zwölf Boxkämpfer"], ["<p>Zwölf</p>"]]
+    assert [part.get_content().splitlines() for part in (plain, html)] == [
+        ["Zwölf Boxkämpfer", ".", "..two points"],
+        ["<p>Zwölf</p>"],
+    ]
 
 
 async def test_a_mail_without_a_reader_is_rejected(inbox: Inbox) -> None:

@@ -133,6 +133,17 @@ def _process_killed(title: str) -> Callable[[Stage], AbstractContextManager[obje
     return hurt
 
 
+def _ses_does(**fault: object) -> Callable[[Stage], AbstractContextManager[object]]:
+    @contextmanager
+    def hurt(stage: Stage) -> Iterator[None]:
+        assert stage.ses is not None
+        stage.ses.pull("fault", fault)
+        yield
+        stage.ses.pull("fault")
+
+    return hurt
+
+
 @contextmanager
 def _redis_emptied(stage: Stage) -> Iterator[None]:
     empty_redis(stage.shop.settings)
@@ -237,4 +248,11 @@ AT_THE_DOOR = [
     # The last on its stage: the node stays away.
     Fault("one of two nodes behind Envoy: kill -9", "envoy", _node_killed, HURT_SECONDS, READING, stage=behind_a_door),
 ]
-EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS, *OF_STRIPE, *AT_THE_DOOR]
+OF_MAIL = [
+    Fault("ses: throttles (429)", "", _ses_does(status=429, code="TooManyRequestsException"), 20.0, EVERYTHING),
+    Fault("ses: connections reset", "", _toxic("ses", RESET), 20.0, EVERYTHING),
+    Fault("ses: black hole", "", _toxic("ses", BLACK_HOLE), 20.0, EVERYTHING),
+    Fault("ses: answers lost", "", _ses_does(lost=True), 3.0, EVERYTHING),
+]
+"""Of a shop that mails through SES's interface; see test_mail.py."""
+EVERY = [*FAULTS, *OF_CLUSTERS, *OF_DISKS, *OF_STRIPE, *OF_MAIL, *AT_THE_DOOR]

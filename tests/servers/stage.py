@@ -1,8 +1,10 @@
 """A whole shop on real servers of its own, each with a proxy in front of it, so that all of them may be hurt."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple, Self
+from unittest.mock import patch
 
 import pytest
 import redis
@@ -12,6 +14,7 @@ from deploy.servers.environment import for_a_shop
 from deploy.servers.server import HOST, Service, free_port
 from serve.settings import Settings
 from serve.setup_steps import set_up
+from tests.aws_wire.running import KEYS, AwsWire, aws_wire
 from tests.running import RunningShop
 from tests.servers.at_stripe import AtStripe
 from tests.servers.disks import small_disks
@@ -45,6 +48,7 @@ class Stage(NamedTuple):
     always: Mapping[str, str]
     stripe: AtStripe | None = None
     door: Door | None = None
+    ses: AwsWire | None = None
 
     @property
     def url(self) -> str:
@@ -136,6 +140,17 @@ def behind_a_door() -> Iterator[Stage]:
         program = guarded.servers.running["envoy"].url()
         with _shop_on(guarded.settings) as shop, Door(shop, program) as door:
             yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), door=door)
+
+
+@contextmanager
+def on_stage_with_mail() -> Iterator[Stage]:
+    """A shop on MySQL and Kafka that mails through a process with SES's interface, all of them behind proxies."""
+    port = free_port()
+    with patch.dict(os.environ, KEYS), Guarded(("mysql", "kafka")) as guarded, aws_wire() as wire:
+        guarded.proxies.add("ses", f"{HOST}:{port}", wire.url.removeprefix("http://"))
+        mail = {"TROUPE_MAIL_URL": f"ses://eu-west-1?endpoint=http://{HOST}:{port}"}
+        with _shop_on({**guarded.settings, **mail}) as shop:
+            yield Stage(guarded.servers, guarded.proxies, shop, dict(shop.variables), ses=wire)
 
 
 @contextmanager

@@ -28,9 +28,10 @@ and whoever was refused asked again with the same key. One shop on Ray, on the s
 MySQL of Debian's sid, MongoDB 6.0, Redis 7.0, Kafka 4.4 and Elasticsearch 8.14, one of each, all on one machine, with a
 proxy (toxiproxy) in front of each; the clusters of three had none, nor the databases whose disks were filled (512 MiB
 each, in memory). *stripe* is a process that speaks Stripe's wire interface and has its state; behind *Envoy* the shop
-is on two Ray nodes of one machine; both had MySQL and Redis only. Every row that does not say *failed* ended with a
-clean `troupe audit` (and `troupe reconcile`, with Stripe) and with each order, each cart and each payment as its
-shopper had been told.
+is on two Ray nodes of one machine; both had MySQL and Redis only. For the faults of *ses* the shop had MySQL and Kafka
+only, and a stand-in with SES's interface, and each row also means that every mail went out, none more than twice. Every
+row that does not say *failed* ended with a clean `troupe audit` (and `troupe reconcile`, with Stripe) and with each
+order, each cart and each payment as its shopper had been told.
 
 `make faults` starts all that it needs, runs the whole table and writes this page from `docs/faults.jsonl`; a run that
 was broken off goes on where it was. One row: `.venv/bin/python -m pytest -m faults tests/servers -k "black and mysql"`.

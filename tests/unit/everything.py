@@ -38,8 +38,9 @@ def ask_for_everything(shop: WholeShop, interface: Interface) -> None:
         _parcels(web, staff, ada, mug)
         _payments(web, ada, mug)
         _notices(ada)
-        for path in ("changes", "payments/transactions"):
+        for path in ("changes", "payments/transactions", "notifications/suppressed"):
             body(staff.call("GET", f"/api/admin/{path}"))
+        body(staff.call("POST", "/api/admin/notifications/suppressed/lift", json={"address": "ada@example.com"}))
         body(web.get("/api/catalog/search", params={"q": "moss"}))
 
 

@@ -80,7 +80,7 @@ def _bad_key_or_cursor(interface: Interface, operation: Operation, client: httpx
 def _bad_body(operation: Operation, client: httpx.Client) -> None:
     path, json = operation.at(), {"Content-Type": "application/json"}
     client.request(operation.method, path, content=b"{", headers=json)
-    client.request(operation.method, path, content=b"{}", headers={"Content-Type": "text/plain"})
+    client.request(operation.method, path, content=b"{}", headers={"Content-Type": "application/xml"})
 
 
 def _too_often(interface: Interface, client: httpx.Client) -> None:

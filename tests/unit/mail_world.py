@@ -70,6 +70,12 @@ class Post:
         if self.lose_answer is not None:
             raise self.lose_answer
 
+    async def most_per_second(self) -> float | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
 
 class Rows:
     def __init__(self, kept: Kept | None) -> None:

@@ -28,7 +28,8 @@ from serve.catalog.schemas import CatalogRefused, ProductChange, ProductDraft
 from serve.catalog.store import Store as CatalogStore
 from serve.databases import SharedTransactions
 from serve.gateway.problems import Problem
-from serve.notifications.store import NewMail, NewNotice, NotificationStore
+from serve.notifications.sendings import NewMail
+from serve.notifications.store import NewNotice, NotificationStore
 from serve.orders.store import OrderStore
 from serve.payments.transactions import TransactionStore
 from serve.users.accounts_store import AccountsStore, LinkUsed
@@ -282,9 +283,11 @@ async def test_the_list_of_orders_keeps_the_newest(databases: Databases) -> None
 async def test_one_sender_gets_a_mail(databases: Databases) -> None:
     stores = [NotificationStore(databases("notifications")) for _ in range(WRITERS)]
     mail = NewMail("m1", "order/o1/1/0", "receipt", "o1", "user:ada")
-    begun = await asyncio.gather(*[store.begin(mail, f"me-{n}", NOW, NOW + 9) for n, store in enumerate(stores)])
+    begun = await asyncio.gather(*[store.mails.begin(mail, f"me-{n}", NOW, NOW + 9) for n, store in enumerate(stores)])
     assert sorted(one.state for one in begun) == [*["busy"] * (WRITERS - 1), "go"]
-    begun = await asyncio.gather(*[store.begin(mail, f"me-{n}", NOW + 9, NOW + 20) for n, store in enumerate(stores)])
+    begun = await asyncio.gather(
+        *[store.mails.begin(mail, f"me-{n}", NOW + 9, NOW + 20) for n, store in enumerate(stores)]
+    )
     assert sorted(one.state for one in begun) == ["again", *["busy"] * (WRITERS - 1)]
     assert {one.created_at for one in begun if one.state == "again"} == {NOW}
     for store in stores:

@@ -13,9 +13,10 @@ from pipelines.events import users as events
 from serve.gateway.passwords import Passwords
 from serve.gateway.principals import Principal
 from serve.notifications.erasing import MailErasure
-from serve.notifications.mail_channel import BeingSent
 from serve.notifications.mailer import FolderMailer, Outgoing
-from serve.notifications.store import NewMail, NewNotice, NotificationStore
+from serve.notifications.recorded import BeingSent
+from serve.notifications.sendings import NewMail
+from serve.notifications.store import NewNotice, NotificationStore
 from serve.orders.schemas import Address, Contact
 from serve.users import links
 from serve.users.accounts import Accounts
@@ -208,12 +209,12 @@ async def test_mails_are_deleted_once_they_are_sent(tmp_path: Path) -> None:
         ("<3@x>", "guest:g", "o3"),
     ):
         now = SystemClock().wall()
-        await store.begin(NewMail(message_id, message_id, "receipt", order_id, owner), "me", now, now + 60_000)
+        await store.mails.begin(NewMail(message_id, message_id, "receipt", order_id, owner), "me", now, now + 60_000)
         await mailer.send(Outgoing(message_id, "a@example.com", b"Ada"))
     with pytest.raises(BeingSent):
         await erasure.erase("user:ada", ["o2"])
     for message_id in ("<1@x>", "<2@x>", "<3@x>"):
-        await store.end(message_id, "me", "sent", 1)
+        await store.mails.end(message_id, "me", "sent", 1)
     await erasure.erase("user:ada", ["o2"])
     assert [mailer.path(f"<{n}@x>").exists() for n in (1, 2, 3)] == [False, False, True]
     await erasure.erase("user:ada", ["o2"])

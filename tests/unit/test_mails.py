@@ -16,10 +16,12 @@ from pipelines.notify_users import Person
 from pipelines.send_mails import Mail, Template
 from serve.notifications.contacts import Directory
 from serve.notifications.kinds import Message
-from serve.notifications.mail_channel import AnswerLost, BeingSent, MailChannel, Unrecorded
+from serve.notifications.mail_channel import MailChannel
 from serve.notifications.mailer import MailNotSent, MailRejected
 from serve.notifications.mails import Addressee, compose
-from serve.notifications.store import NotificationStore, Outcome
+from serve.notifications.recorded import AnswerLost, BeingSent, Unrecorded
+from serve.notifications.sendings import Outcome
+from serve.notifications.store import NotificationStore
 from serve.orders.schemas import Address
 from serve.orders.schemas import Contact as OrderContact
 from serve.orders.store import Kept
@@ -130,17 +132,17 @@ async def test_a_lost_answer_means_a_second_sending_under_the_same_id_after_the_
 async def test_a_mail_whose_outcome_could_not_be_recorded_is_not_sent_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, end = sent_again(), desk.store.end
+    before, end = sent_again(), desk.store.mails.end
 
     async def busy(*_: object) -> None:
         raise OperationalError("UPDATE mails", {}, sqlite3.OperationalError("database is locked"))
 
-    monkeypatch.setattr(desk.store, "end", busy)
+    monkeypatch.setattr(desk.store.mails, "end", busy)
     for _ in range(3):
         with pytest.raises(Unrecorded, match="receipt of order/o1/6/0"):
             await desk.mail.deliver(mail())
         desk.clock.now += 60_000  # its intent has ended: anybody who knows no better may send it
-    monkeypatch.setattr(desk.store, "end", end)
+    monkeypatch.setattr(desk.store.mails, "end", end)
     await desk.mail.deliver(mail())
     assert (len(desk.post.taken), await desk.statuses(), sent_again()) == (1, ["sent"], before)
     await desk.another("other").deliver(mail())
@@ -153,7 +155,7 @@ async def test_whoever_wants_a_mail_once_more_gets_it(desk: Desk, monkeypatch: p
         async def broken(*_: object) -> None:
             raise OSError("no disk")
 
-        stuck.setattr(desk.store, "end", broken)
+        stuck.setattr(desk.store.mails, "end", broken)
         with pytest.raises(Unrecorded):
             await desk.mail.deliver(mail())
     desk.clock.now += 60_000
@@ -193,7 +195,7 @@ async def test_a_server_that_takes_nothing_for_a_day_is_somebodys_to_look_at(des
     desk.clock.now += 1
     with pytest.raises(GivenUp) as caught:
         await desk.mail.deliver(mail())
-    assert str(caught.value) == ("the mail server did not take the receipt: MailNotSent: 451 <[address]> is greylisted")
+    assert str(caught.value) == ("the server did not take the receipt: MailNotSent: 451 <[address]> is greylisted")
     desk.post.refuse = None
     await desk.mail.deliver(mail())
     assert (len(desk.post.taken), await desk.statuses(), sent_again()) == (1, ["sent"], before)

@@ -127,9 +127,9 @@ async def test_preferences_count_from_now_on_but_not_for_what_is_required(world:
         "kind": "order_shipped",
         "title": "Orders are on their way",
         "required": False,
-        "channels": {"mail": True, "notice": True},
+        "channels": {"mail": True, "notice": True, "text": None},
     }
-    assert before["password_reset"]["channels"] == {"mail": True, "notice": None}
+    assert before["password_reset"]["channels"] == {"mail": True, "notice": None, "text": None}
     required = {kind for kind, one in before.items() if one["required"]}
     assert required == {
         "order_confirmation",
@@ -146,7 +146,7 @@ async def test_preferences_count_from_now_on_but_not_for_what_is_required(world:
     wanted = {"order_shipped": {"notice": False}, "receipt": {"mail": False, "notice": False}}
     answer = await world.http.put("/api/notifications/preferences", json={"kinds": wanted}, headers=ADA)
     after = {one["kind"]: one for one in answer.json()["kinds"]}
-    assert after.pop("order_shipped")["channels"] == {"mail": True, "notice": False}
+    assert after.pop("order_shipped")["channels"] == {"mail": True, "notice": False, "text": None}
     assert after == {kind: one for kind, one in before.items() if kind != "order_shipped"}
     assert await world.get("/preferences") == answer.json()
     await world.tell("e1")

@@ -41,6 +41,7 @@ ONE_REQUEST = "a request without a body cannot differ from another one to the sa
 NO_ENTITIES = (
     "/api/catalog",
     "/api/admin/changes",
+    "/api/admin/notifications",
     "/api/admin/payments",
     "/api/admin/products",
     "/api/notifications",
@@ -92,6 +93,8 @@ UNSEEN: dict[tuple[str, int], str] = {
     (f"GET {OAUTH}/{{provider}}/callback", 403): SOCIAL + "test_who_says_no_is_not_logged_in",
     (f"GET {OAUTH}/{{provider}}/callback", 409): SOCIAL + "test_no_account_is_taken_over",
     (f"GET {OAUTH}/{{provider}}/callback", 502): SOCIAL + "test_a_wrong_client_secret_is_the_shops_fault",
+    ("POST /api/notifications/ses", 204): NOT_WALKED
+    + "test_suppressed.py::test_a_permanent_bounce_turns_the_address_off_once",
     ("GET /api/payments/{id}/return", 303): "only with a storefront to go on to, which the shop does not have yet",
 }
 """Documented statuses that cannot be had in this process, each with its reason; 500 and 503 are dealt with below."""

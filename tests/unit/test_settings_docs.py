@@ -15,6 +15,7 @@ from serve.preflight import CannotStart
 from serve.settings import Settings, load, variable
 
 LIVE, SIGNER = "sk_live_hush", "whsec_" + "hush" * 8
+MAIL: Any = {"mail_url": "ses://eu-west-1", "mail_from": "shop@example.com"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -78,6 +79,7 @@ def test_production_says_all_that_is_wrong_at_once() -> None:
     told = str(caught.value).splitlines()[1:]
     assert [line.replace(":", " ").replace("=", " ").split()[0] for line in told] == [
         "TROUPE_STRIPE_SECRET_KEY",
+        "TROUPE_MAIL_URL",
         "TROUPE_STRIPE_WEBHOOK_SECRETS",
         "TROUPE_SIGNING_KEY",
         "TROUPE_GUEST_SECRET",
@@ -90,13 +92,13 @@ def test_production_says_all_that_is_wrong_at_once() -> None:
 
 def test_production_asks_for_nothing_more_than_it_says() -> None:
     keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": SIGNER}
-    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys)
+    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys, **MAIL)
     production.check(settings, {"RAY_AUTH_MODE": "token"})
 
 
 def test_production_takes_no_gateway_that_moves_nothing() -> None:
     keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": SIGNER}
-    given: dict[str, Any] = {"profile": "production", "public_url": "https://shop.example.com", **keys}
+    given: dict[str, Any] = {"profile": "production", "public_url": "https://shop.example.com", **keys, **MAIL}
     for_tests = load(stripe_secret_key="sk_test_abc", stripe_api_base="http://127.0.0.1:12111", **given)
     assert production.problems(for_tests, {}) == [
         "TROUPE_STRIPE_SECRET_KEY is a key for tests, which moves no money; it must be sk_live_ or rk_live_.",
@@ -104,9 +106,18 @@ def test_production_takes_no_gateway_that_moves_nothing() -> None:
     ]
 
 
+def test_production_takes_no_mails_from_an_example() -> None:
+    keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": SIGNER}
+    given: dict[str, Any] = {"profile": "production", "public_url": "https://shop.example.com", **keys}
+    settings = load(stripe_secret_key=LIVE, mail_url="ses://eu-west-1", **given)
+    assert production.problems(settings, {}) == [
+        "TROUPE_MAIL_FROM is not set: no mail server takes mails from an address that is an example."
+    ]
+
+
 def test_a_key_that_is_set_to_nothing_is_no_key() -> None:
     keys = {"signing_key": new_pem(), "guest_secret": "s" * 32, "stripe_webhook_secrets": ""}
-    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys)
+    settings = load(profile="production", public_url="https://shop.example.com", stripe_secret_key=LIVE, **keys, **MAIL)
     assert [line.partition(" ")[0] for line in production.problems(settings, {})] == ["TROUPE_STRIPE_WEBHOOK_SECRETS"]
 
 

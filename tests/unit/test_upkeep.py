@@ -35,10 +35,20 @@ class StandingClock(HastyClock):
         await self.wake.acquire()
 
 
+class Suppressions:
+    def __init__(self) -> None:
+        self.forgotten: list[tuple[int, int]] = []
+
+    async def forget(self, before: int, notifications_before: int) -> int:
+        self.forgotten.append((before, notifications_before))
+        return 1
+
+
 class Folder:
     def __init__(self) -> None:
         self.forgotten: list[int] = []
         self.notices_forgotten: list[int] = []
+        self.suppressions = Suppressions()
         self.hangs = False
         self.fails = False
 
@@ -73,12 +83,13 @@ async def test_only_old_contacts_of_orders_that_never_were_go(
     await store.note_order("listed", "user:ada", old, "placed", 1, "EUR", 1)
     entities = NotingEntities({("order", "unlisted"): order_view(id="unlisted")})
     folder = Folder()
-    await Upkeep(entities, store, folder, folder, clock=StandingClock()).once()
+    await Upkeep(entities, store, folder, folder, folder.suppressions, clock=StandingClock()).once()
     left = {name for name in ages if await store.contact(f"c-{name}") is not None}
     assert left == {"listed", "unlisted", "young"}
     assert {entity for _, entity, _ in entities.reads} == {"unlisted", "never1", "never2", "never3"}
     assert folder.forgotten == [NOW - MAIL_DAYS * DAY_MS]
     assert folder.notices_forgotten == [NOW - NOTICE_DAYS * DAY_MS]
+    assert folder.suppressions.forgotten == [(NOW - 365 * DAY_MS, NOW - 7 * DAY_MS)]
 
 
 async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
@@ -86,7 +97,7 @@ async def test_it_goes_on_after_failures_and_hang_ups_until_it_is_cancelled(
 ) -> None:
     monkeypatch.setattr(upkeep, "DEADLINE_SECONDS", 0.05)
     clock, folder, tasks = StandingClock(), Folder(), Tasks()
-    tasks.start(Upkeep(NotingEntities(), store, folder, folder, clock=clock).run(), "upkeep")
+    tasks.start(Upkeep(NotingEntities(), store, folder, folder, folder.suppressions, clock=clock).run(), "upkeep")
 
     async def round_ended() -> None:
         clock.asleep.clear()
