@@ -194,8 +194,8 @@ def test_it_speaks_tls(bearers: Bearers, tmp_path: Path) -> None:
     pair = self_signed(tmp_path)
     trust = ssl.create_default_context(cafile=str(pair.certificate))
     with Echo("all", bearers.ring.jwks) as node:
-        choices = {"certificate": pair.certificate, "key": pair.key}
-        with envoy(tmp_path / "envoy", door_to([node.node]), bearers.ring.guest_secret, **choices) as running:
+        door, secret = door_to([node.node]), bearers.ring.guest_secret
+        with envoy(tmp_path / "envoy", door, secret, certificate=pair.certificate, key=pair.key) as running:
             answer = httpx.get(running.url.replace("http:", "https:") + READ, verify=trust, timeout=10)
             assert answer.json() == {"node": "all"}
             with pytest.raises(httpx.HTTPError):
