@@ -65,16 +65,14 @@ def behind(name: str, found: str | None, wanted: str) -> str:
     return f"The database {name} {told}. Run `troupe setup`."
 
 
-def _made(
-    connection: sa.Connection, metadata: sa.MetaData, catch_up: Callable[[sa.Connection], Any] | None
-) -> str | None:
-    """Several processes may do it at once, so it looks again. The revision; None: the tables are too old for it."""
+def _made(connection: sa.Connection, metadata: sa.MetaData, catch_up: Callable[[sa.Connection], Any] | None) -> str:
+    """The revision; several processes may do it at once, so it looks again. Raises SchemaBehind: they are too old."""
     found, wanted = revision_of(connection), str(metadata.info["revision"])
     if found is not None:
         return found
     there = metadata.tables.keys() & set(sa.inspect(connection).get_table_names())
-    if there and wanted != FIRST:
-        return None
+    # Enough for tables from before there were revisions, since no later one has changed a table that there was: what
+    # one added is made here, and a column that is lacking is found.
     metadata.create_all(connection)
     if catch_up is not None:
         catch_up(connection)
