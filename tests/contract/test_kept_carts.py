@@ -19,7 +19,7 @@ pytestmark = pytest.mark.servers
 class World:
     def __init__(self, redis: OwnRedis) -> None:
         self.redis = redis
-        self.server = RedisServer(redis.url, seconds=5)
+        self.server = RedisServer(redis.url, seconds=0.3)
         self.now = 100.0
         self.kept = KeptCarts(self.server, monotonic=lambda: self.now)
         self.version = 1
