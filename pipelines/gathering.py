@@ -1,11 +1,13 @@
 """What waits is dealt with together: for work of which a hundred pieces at once cost little more than one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+MOST_LOOKED_UP = 200
 
 
 class Gathering(Generic[Item, Result]):
@@ -55,3 +57,13 @@ class Gathering(Generic[Item, Result]):
                         result.set_result(outcome)
         finally:
             self._running = None
+
+
+def looked_up(find: Callable[[list[Item]], Awaitable[Mapping[Item, Result]]]) -> Gathering[Item, Result | None]:
+    """For what each of many asks for by a key: what is asked meanwhile is found together. None: it was not found."""
+
+    async def deal(keys: list[Item]) -> list[Result | Exception | None]:
+        found = await find(keys)
+        return [found.get(key) for key in keys]
+
+    return Gathering(deal, MOST_LOOKED_UP)

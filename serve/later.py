@@ -39,6 +39,7 @@ class LaterFlows:
         forgetting = Forgetting(self._orders, self._erasure, people)
         joining = Joining(entities, people, self._orders, forgetting)
         async with Opened() as opened:
+            opened.closing(people)
             transactions = opened.closing(TransactionStore(self._settings.database_url("payments")))
             activity = opened.closing(Activity(self._users))
             await opened.running(events.run(keep_transactions(transactions)))

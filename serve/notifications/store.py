@@ -66,6 +66,7 @@ class NotificationStore:
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
+        await self.suppressed.close()
         await self._writes.close()
         await asyncio.to_thread(self._engine.dispose)
 

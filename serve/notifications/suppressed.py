@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
 
+from pipelines.gathering import looked_up
 from pipelines.sql.words import insert_missing
 from serve.databases import SharedTransactions
 from serve.notifications.tables import ERASED, MAILS, SNS_INBOX, SUPPRESSED
@@ -39,13 +40,22 @@ class Suppressions:
     def __init__(self, reading: sa.Engine, writes: SharedTransactions) -> None:
         self._reading = reading
         self._writes = writes
+        self._off = looked_up(self._find)
+
+    async def close(self) -> None:
+        """Waits for what is being looked up."""
+        await self._off.close()
 
     async def has(self, address: str) -> bool:
-        query = sa.select(SUPPRESSED.c.at).where(SUPPRESSED.c.address == digest(address))
+        return await self._off.add(digest(address)) is not None
 
-        def look() -> bool:
+    async def _find(self, digests: list[str]) -> dict[str, int]:
+        # Each mail asks.
+        query = sa.select(SUPPRESSED.c.address, SUPPRESSED.c.at).where(SUPPRESSED.c.address.in_(set(digests)))
+
+        def look() -> dict[str, int]:
             with self._reading.begin() as db:
-                return db.execute(query).first() is not None
+                return {row.address: row.at for row in db.execute(query)}
 
         return await asyncio.to_thread(look)
 

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Select, and_, delete, exists, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pipelines.gathering import Gathering
+from pipelines.gathering import looked_up
 from pipelines.list_orders import OrderNote
 from pipelines.sql.words import Said, is_mysql
 from serve.databases import SharedTransactions, open_engine, scrub
@@ -66,8 +66,6 @@ _NOTE_PARCEL = Said(
 
 
 GUEST = "guest:"
-MOST_AT_ONCE = 200
-"""Contacts that are looked up together: a statement for many costs about as much as one for each did."""
 _NOTHING = {"contact": None, "access": None, "guest_email": None}
 
 
@@ -119,7 +117,7 @@ class OrderStore:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="orders-read")
         self._writes = SharedTransactions(engine, "orders-write")
         self._lookups = SharedTransactions(engine, "orders-look", writes=False)
-        self._contacts: Gathering[str, Kept | None] = Gathering(self._contacts_of, MOST_AT_ONCE)
+        self._contacts = looked_up(self._contacts_of)
 
     async def close(self) -> None:
         """Waits for what is running. The store is not used after it."""
@@ -151,13 +149,12 @@ class OrderStore:
         """None if there never was one."""
         return await self._contacts.add(contact_id)
 
-    async def _contacts_of(self, contact_ids: list[str]) -> list[Kept | Exception | None]:
+    async def _contacts_of(self, contact_ids: list[str]) -> dict[str, Kept]:
         columns = contacts.c
         shown = select(columns.id, columns.order_id, columns.owner, columns.created_at, columns.contact)
         statement = shown.where(columns.id.in_(set(contact_ids)))
         rows = await self._lookups.run(lambda connection: connection.execute(statement).all())
-        found = {row.id: _kept(row) for row in rows}
-        return [found.get(contact_id) for contact_id in contact_ids]
+        return {row.id: _kept(row) for row in rows}
 
     async def contact_of_order(self, order_id: str) -> Kept | None:
         statement = select(contacts).where(contacts.c.order_id == order_id).limit(1)
