@@ -29,7 +29,7 @@ from pipelines.gathering import Gathering
 from pipelines.keep_transactions import Event, Session, Transaction, followed
 from pipelines.log.base import Happened
 from pipelines.sql.revisions import metadata_of
-from pipelines.sql.words import LONG_TEXT, Said
+from pipelines.sql.words import LONG_TEXT, Said, insert_missing
 from serve.databases import SharedTransactions, open_engine
 
 metadata = metadata_of("payments")
@@ -63,12 +63,6 @@ sessions = Table(
 )
 
 
-# What is said for each event is said to the driver as it is.
-# Two writers of one session wait for each other at its row.
-_BEGIN = Said(
-    "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
-    "INSERT INTO sessions (id, kept) VALUES (%s, %s) ON DUPLICATE KEY UPDATE id = VALUES(id)",
-)
 _KEEP = Said(
     "INSERT INTO sessions (id, kept) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET kept = excluded.kept",
     "INSERT INTO sessions (id, kept) VALUES (%s, %s) ON DUPLICATE KEY UPDATE kept = VALUES(kept)",
@@ -180,7 +174,7 @@ class TransactionStore:
 def _keep(connection: Connection, told: Sequence[Told]) -> None:
     ids = sorted({happened.entity for happened, _ in told})
     # In one order, so that two writers do not wait for each other.
-    _BEGIN(connection, [(entity, _NEW) for entity in ids])
+    insert_missing(connection, sessions, [{"id": entity, "kept": _NEW} for entity in ids])
     found = connection.execute(select(sessions).where(sessions.c.id.in_(ids)).with_for_update())
     kept = {row.id: msgspec.msgpack.decode(row.kept, type=Session) for row in found}
     changed: dict[str, Session] = {}
