@@ -33,6 +33,17 @@ def sendings(name: str) -> sa.Table:
     )
 
 
+def wishes(name: str) -> sa.Table:
+    """What an owner chose of kinds and channels."""
+    return sa.Table(
+        name,
+        METADATA,
+        sa.Column("owner", sa.String(160), primary_key=True),
+        sa.Column("kind", sa.String(64), primary_key=True),
+        sa.Column("channel", sa.String(16), primary_key=True),
+    )
+
+
 MAILS = sendings("mails")
 TEXTS = sendings("texts")
 NOTICES = sa.Table(
@@ -53,21 +64,9 @@ NOTICES = sa.Table(
     sa.Index("notices_by_age", "created_at"),
     sqlite_autoincrement=True,
 )
-TURNED_OFF = sa.Table(
-    "turned_off",
-    METADATA,
-    sa.Column("owner", sa.String(160), primary_key=True),
-    sa.Column("kind", sa.String(64), primary_key=True),
-    sa.Column("channel", sa.String(16), primary_key=True),
-)
+TURNED_OFF = wishes("turned_off")
 # What is sent only to who asked for it.
-TURNED_ON = sa.Table(
-    "turned_on",
-    METADATA,
-    sa.Column("owner", sa.String(160), primary_key=True),
-    sa.Column("kind", sa.String(64), primary_key=True),
-    sa.Column("channel", sa.String(16), primary_key=True),
-)
+TURNED_ON = wishes("turned_on")
 # Addresses that are not written to, by what stands for them: see `serve.notifications.suppressed`.
 SUPPRESSED = sa.Table(
     "suppressed",
