@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.decision import Done, Message, Refused
+from actors.order_commands import CaptureMethod
 from actors.pricing import MAX_QUANTITY, Line, Price, Terms
 
 MAX_LINES = 1_000
@@ -68,9 +69,10 @@ class Clear(Message, tag="Clear/1", frozen=True):
 class CheckOut(Message, tag="CheckOut/1", frozen=True):
     """Sends all lines to a new order, at the prices given (agreed lines: at theirs).
 
-    `deadline`: how long the shopper may take to pay, in milliseconds. With `expected_total` nothing happens unless the
-    order comes to exactly that. Answers PricesNeeded if prices are missing. Refused: nothing_to_check_out
-    (about.order_id: the order that has the lines), total_changed, sku_gone, cart_full, too_many_orders.
+    `deadline`: how long the shopper may take to pay, in milliseconds. `capture_method`: when money is taken. With
+    `expected_total` nothing happens unless the order comes to exactly that. Answers PricesNeeded if prices are missing.
+    Refused: nothing_to_check_out (about.order_id: the order that has the lines), total_changed, sku_gone, cart_full,
+    too_many_orders.
     """
 
     order_id: str
@@ -82,6 +84,7 @@ class CheckOut(Message, tag="CheckOut/1", frozen=True):
     prices: dict[str, Price]
     deadline: int
     expected_total: int | None = None
+    capture_method: CaptureMethod = "automatic"
 
 
 class Merge(Message, tag="Merge/1", frozen=True):

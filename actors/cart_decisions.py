@@ -160,6 +160,7 @@ def _check_out(state: CartState, command: CheckOut, context: Context) -> Decisio
         method=command.method,
         payment_reference=command.payment_reference,
         deadline=command.deadline,
+        capture_method=command.capture_method,
     )
     return Decision(
         reply=CheckedOut(command.order_id, sums.total),

@@ -1,10 +1,10 @@
 """An order: what it asks of the stock, whether it stands, how it is paid, and where it is.
 
 placed -> reserved -> confirmed -> packed -> shipped -> delivered, or rejected (out of stock) or cancelled. *Reserved*
-is the decision that the stock's units are the order's; *confirmed* that it is paid for (or is to be paid in cash at
-the door). Between the two only the payment session knows whether money moved: a deadline or a cancel asks it to close
-(`closing`) and the answer decides. All money is in minor units of the order's currency, all times UTC milliseconds.
-The decisions are in `order_decisions.py`.
+is the decision that the stock's units are the order's; *confirmed* that it is paid for, or that its money is set aside
+and captured once it is packed (or is to be paid in cash at the door). Between the two only the payment session knows
+whether money moved: a deadline or a cancel asks it to close (`closing`) and the answer decides. All money is in minor
+units of the order's currency, all times UTC milliseconds. The decisions are in `order_decisions.py`.
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -20,6 +20,7 @@ from actors.order_commands import AddShipment as AddShipment
 from actors.order_commands import Adopt as Adopt
 from actors.order_commands import AskFate as AskFate
 from actors.order_commands import Cancel as Cancel
+from actors.order_commands import CaptureMethod as CaptureMethod
 from actors.order_commands import Deliver as Deliver
 from actors.order_commands import GiveBack as GiveBack
 from actors.order_commands import Held as Held
@@ -27,6 +28,7 @@ from actors.order_commands import NoteShipment as NoteShipment
 from actors.order_commands import Pack as Pack
 from actors.order_commands import PayAgain as PayAgain
 from actors.order_commands import PaymentActionRequired as PaymentActionRequired
+from actors.order_commands import PaymentAuthorised as PaymentAuthorised
 from actors.order_commands import PaymentCaptured as PaymentCaptured
 from actors.order_commands import PaymentClosed as PaymentClosed
 from actors.order_commands import PaymentDeadline as PaymentDeadline
@@ -184,6 +186,7 @@ class OrderState(msgspec.Struct, frozen=True):
     shipments: tuple[Shipment, ...] = ()
     history: tuple[Step, ...] = ()
     guest: str = ""
+    capture_method: CaptureMethod = "automatic"
 
     @property
     def awaits_payment(self) -> bool:
@@ -225,6 +228,7 @@ COMMANDS: TypeAlias = (
     | AskFate
     | PaymentProcessing
     | PaymentActionRequired
+    | PaymentAuthorised
     | PaymentCaptured
     | PaymentFailed
     | PaymentClosed
@@ -425,6 +429,7 @@ def _opened(state: OrderState, event: OrderOpened) -> OrderState:
         reference=event.payment_reference,
         deadline=event.deadline,
         opened_at=event.at,
+        capture_method=event.capture_method,
         items={sku: Item(quantity) for sku, quantity in units.items()},
         unanswered=len(units),
         missing=len(units),
@@ -489,9 +494,15 @@ def _apply_to_payment(state: OrderState, event: PaymentEvent) -> OrderState:
             reason = state.refunds[refund_id].reason if refund_id in state.refunds else ""
             refunds = {**state.refunds, refund_id: RefundRow(refund_id, amount, "refunded", reason)}
             back = replace(state, refunds=refunds, history=(*history, Step(at, "refunded")))
-            whole = back.refunded >= back.paid
-            return replace(back, payment_status="refunded" if whole else "partially_refunded")
-        case OrderRefundFailed(refund_id, at):
+            return replace(back, payment_status=payment_after_refunds(back.paid, back.refunded))
+        case OrderRefundFailed(refund_id, at, payment_status):
             refunds = {**state.refunds, refund_id: replace(state.refunds[refund_id], status="failed")}
-            return replace(state, refunds=refunds, history=(*history, Step(at, "refund_failed")))
+            failed = replace(state, refunds=refunds, history=(*history, Step(at, "refund_failed")))
+            return replace(failed, payment_status=payment_status or state.payment_status)
     assert_never(event)
+
+
+def payment_after_refunds(paid: int, refunded: int) -> PaymentStatus:
+    if refunded <= 0:
+        return "paid"
+    return "refunded" if refunded >= paid else "partially_refunded"

@@ -1,12 +1,15 @@
 """What an order is told and asked: by its cart, its stock items, its payment session, its shopper and the staff."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from actors.decision import Message
 from actors.order_shipments import ShipmentStepName
 from actors.pricing import Line, Terms, Totals
 
 CASH_ON_DELIVERY = "cash_on_delivery"
+
+CaptureMethod: TypeAlias = Literal["automatic", "manual"]
+"""When money is taken: at once, or (manual) set aside until the order is packed, where the way to pay allows it."""
 
 MAX_REFUNDS = 50
 """Of one order, by staff."""
@@ -27,6 +30,7 @@ class Place(Message, tag="Place/1", frozen=True):
     method: str
     payment_reference: str
     deadline: int
+    capture_method: CaptureMethod = "automatic"
 
 
 class Held(Message, tag="Held/1", frozen=True):
@@ -63,12 +67,18 @@ class AskFate(Message, tag="AskFate/1", frozen=True):
 
 
 class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
-    """From the payment session, by way of the log, like the six below."""
+    """From the payment session, by way of the log, like the seven below."""
 
 
 class PaymentActionRequired(Message, tag="PaymentActionRequired/1", frozen=True):
     url: str
     kind: str
+
+
+class PaymentAuthorised(Message, tag="PaymentAuthorised/1", frozen=True):
+    """The money is set aside for the shop, which takes it when it packs."""
+
+    amount: int
 
 
 class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
@@ -112,11 +122,14 @@ class PayAgain(Message, tag="PayAgain/1", frozen=True):
 
 
 class Pack(Message, tag="Pack/1", frozen=True):
-    """Answers OrderView. Refused, like Ship and Deliver: no_such_order, wrong_status."""
+    """Money that is only authorised is captured now. Answers OrderView.
+
+    Refused, like Ship and Deliver: no_such_order, wrong_status.
+    """
 
 
 class Ship(Message, tag="Ship/1", frozen=True):
-    """Everything that has yet to leave, in one parcel."""
+    """Everything that has yet to leave, in one parcel. Refused like AddShipment."""
 
     carrier: str
     tracking: str
@@ -126,7 +139,8 @@ class Ship(Message, tag="Ship/1", frozen=True):
 class AddShipment(Message, tag="AddShipment/1", frozen=True):
     """A parcel with these `lines` (SKU to units; none: all that has yet to leave). Answers OrderView.
 
-    Refused: no_such_order, wrong_status, bad_shipment_lines (about.left), too_many_shipments.
+    Refused: no_such_order, wrong_status, not_captured (the money is not the shop's yet), bad_shipment_lines
+    (about.left), too_many_shipments.
     """
 
     carrier: str
@@ -160,7 +174,7 @@ class Refund(Message, tag="Refund/1", frozen=True):
     cost, or all that is left if there are none. `shipped`: how many units of a SKU, of both, had left; they stay
     shipped, and only the others are not to be shipped any more. Of a SKU that is not in it, as many as can be of
     `lines` had not left, and of `discarded` had. Refused: no_such_order, wrong_status,
-    bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
+    not_captured, bad_refund_lines, bad_amount, refund_too_large (about.left), too_many_refunds, bad_refund_id.
     """
 
     refund_id: str

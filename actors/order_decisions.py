@@ -29,6 +29,7 @@ from actors.order import (
     Pack,
     PayAgain,
     PaymentActionRequired,
+    PaymentAuthorised,
     PaymentCaptured,
     PaymentChanged,
     PaymentClosed,
@@ -42,13 +43,25 @@ from actors.order import (
     Ship,
     Short,
     Waiting,
+    payment_after_refunds,
 )
-from actors.order_outcomes import OrderDraft, cancel, close, confirm, give_all_back, reject, reserve, to_all_stock
+from actors.order_outcomes import (
+    OrderDraft,
+    call_off,
+    cancel,
+    close,
+    confirm,
+    give_all_back,
+    reject,
+    reserve,
+    to_all_stock,
+)
 from actors.order_people import serve_people
 
 _FromPayment: TypeAlias = (
     PaymentProcessing
     | PaymentActionRequired
+    | PaymentAuthorised
     | PaymentCaptured
     | PaymentFailed
     | PaymentClosed
@@ -91,6 +104,7 @@ def _open(draft: OrderDraft, place: Place) -> None:
             payment_reference=place.payment_reference,
             deadline=place.deadline,
             at=draft.now,
+            capture_method=place.capture_method,
         )
     )
     for sku, item in draft.state.items.items():
@@ -151,10 +165,15 @@ def _hear_payment(draft: OrderDraft, news: _FromPayment) -> None:
             _captured(draft, amount)
         case PaymentRefunded() | RefundFailed():
             _hear_refund(draft, news)
+        case PaymentClosed() if state.status in ("confirmed", "packed") and state.payment_status == "authorised":
+            # What was set aside is no longer: banks keep it for some days only.
+            call_off(draft, "payment_closed")
         case _ if state.status != "reserved":
             return
         case PaymentClosed():
             cancel(draft, state.closing or "payment_closed")
+        case PaymentAuthorised(amount):
+            _authorised(draft, amount)
         case PaymentFailed(code):
             if state.payment_status != "failed" or state.failure != code:
                 draft.add(PaymentChanged("failed", draft.now, code))
@@ -165,6 +184,17 @@ def _hear_payment(draft: OrderDraft, news: _FromPayment) -> None:
             action = NextAction(kind, url)
             if state.next_action != action and not state.closing:
                 draft.add(PaymentChanged("action_required", draft.now, next_action=action))
+
+
+def _authorised(draft: OrderDraft, amount: int) -> None:
+    """While the session is being closed it lets go of what was set aside, and says so."""
+    if draft.state.closing:
+        return
+    if amount != draft.state.total:
+        close(draft, "wrong_amount")
+        return
+    draft.add(PaymentChanged("authorised", draft.now))
+    confirm(draft)
 
 
 def _captured(draft: OrderDraft, amount: int) -> None:
@@ -182,22 +212,23 @@ def _captured(draft: OrderDraft, amount: int) -> None:
             confirm(draft)
         else:
             cancel(draft, state.closing)
+    elif state.awaits_payment and not state.paid:
+        draft.add(OrderPaid(amount, draft.now, stood=True))
 
 
 def _hear_refund(draft: OrderDraft, news: PaymentRefunded | RefundFailed) -> None:
     state = draft.state
     row = state.refunds.get(news.refund_id)
-    if row is not None and row.status == "refunded":
-        return
     if isinstance(news, PaymentRefunded):
-        if state.status == "none":
+        if state.status == "none" or (row is not None and row.status == "refunded"):
             return
         left = state.paid - state.refunded - news.amount
         event = OrderRefunded(
             news.refund_id, news.amount, left, state.currency, state.owner, state.contact_id, draft.now
         )
         draft.add(event)
-    elif row is not None and row.status == "requested" and not row.id.startswith(AUTOMATIC_REFUND):
-        draft.add(OrderRefundFailed(row.id, draft.now))
+    elif row is not None and row.status != "failed" and not row.id.startswith(AUTOMATIC_REFUND):
+        gone = state.refunded - (row.amount if row.status == "refunded" else 0)
+        draft.add(OrderRefundFailed(row.id, draft.now, payment_after_refunds(state.paid, gone)))
         if state.status == "cancelled":
             give_all_back(draft, {})

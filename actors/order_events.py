@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from actors.decision import Message
+from actors.order_commands import CaptureMethod
 from actors.order_shipments import ShipmentStepName
 from actors.pricing import Line, Terms, Totals
 
@@ -14,6 +15,7 @@ PaymentStatus: TypeAlias = Literal[
     "processing",
     "action_required",
     "failed",
+    "authorised",
     "paid",
     "refunded",
     "partially_refunded",
@@ -41,6 +43,7 @@ class OrderOpened(Message, tag="OrderOpened/1", frozen=True):
     payment_reference: str
     deadline: int
     at: int
+    capture_method: CaptureMethod = "automatic"
 
 
 class ItemHeld(Message, tag="ItemHeld/1", frozen=True):
@@ -88,6 +91,7 @@ class OrderPlaced(Message, tag="OrderPlaced/1", frozen=True):
     owner: str
     contact_id: str
     awaits_payment: bool
+    capture_method: CaptureMethod = "automatic"
 
 
 class PaymentChanged(Message, tag="PaymentChanged/1", frozen=True):
@@ -116,14 +120,15 @@ class ClosingStarted(Message, tag="ClosingStarted/1", frozen=True):
 
 
 class OrderPaid(Message, tag="OrderPaid/1", frozen=True):
-    """`amount` is the order's now, by the gateway or in cash."""
+    """`amount` is the order's now, by the gateway or in cash. `stood`: the order did already, with money set aside."""
 
     amount: int
     at: int
+    stood: bool = False
 
 
 class OrderConfirmed(Message, tag="OrderConfirmed/1", frozen=True):
-    """The order stands. `paid` is 0 if it is paid at the door or costs nothing."""
+    """The order stands. `paid` is 0 if it is paid at the door or when packed, or costs nothing."""
 
     amount: int
     paid: int
@@ -242,5 +247,11 @@ class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):
 
 
 class OrderRefundFailed(Message, tag="OrderRefundFailed/1", frozen=True):
+    """It was refused, or (after OrderRefunded) the gateway had taken it and could not pay it back after all.
+
+    `payment_status`: the order's after it; None in old records.
+    """
+
     refund_id: str
     at: int
+    payment_status: PaymentStatus | None = None

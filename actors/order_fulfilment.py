@@ -32,6 +32,8 @@ def fulfil(draft: OrderDraft, command: Fulfilment) -> Refused | None:
         case Pack():
             if status == "confirmed":
                 draft.add(OrderPacked(draft.now))
+                if draft.state.payment_status == "authorised":
+                    draft.send("payment", draft.state.id, payment.Capture())
             elif status != "packed":
                 return _wrong_status(draft, "confirmed")
         case Ship(carrier, tracking, url):
@@ -68,6 +70,8 @@ def _add(draft: OrderDraft, command: AddShipment) -> Refused | None:
     state = draft.state
     if state.status != "packed":
         return _wrong_status(draft, "packed")
+    if state.payment_status == "authorised":
+        return Refused("not_captured", "The money is being captured: ship the order once it is paid.")
     if len(state.shipments) >= MAX_SHIPMENTS:
         return Refused("too_many_shipments", f"An order has at most {MAX_SHIPMENTS} shipments.")
     left = state.to_ship

@@ -53,6 +53,7 @@ def reserve(draft: OrderDraft) -> None:
             owner=state.owner,
             contact_id=state.contact_id,
             awaits_payment=state.awaits_payment,
+            capture_method=state.capture_method,
         )
     )
     if not state.awaits_payment:
@@ -81,6 +82,14 @@ def cancel(draft: OrderDraft, reason: str) -> None:
     if state.status == "reserved":
         draft.clear_timer("deadline")
     give_all_back(draft, {})
+
+
+def call_off(draft: OrderDraft, reason: str) -> None:
+    """After it was confirmed: what was sold comes back, and so does money that came."""
+    state = draft.state
+    draft.add(OrderCancelled(reason, state.owner, state.contact_id, draft.now))
+    units = {sku: item.kept for sku, item in state.items.items()}
+    give_all_back(draft, {sku: left for sku, left in units.items() if left})
 
 
 def give_all_back(draft: OrderDraft, lines: dict[str, int]) -> None:

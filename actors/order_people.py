@@ -15,7 +15,6 @@ from actors.order import (
     Cancel,
     MethodChosen,
     OrderAdopted,
-    OrderCancelled,
     OrderState,
     PayAgain,
     Refund,
@@ -23,7 +22,7 @@ from actors.order import (
     view,
 )
 from actors.order_fulfilment import Fulfilment, end_shipping, fulfil
-from actors.order_outcomes import OrderDraft, cancel, close, give_all_back
+from actors.order_outcomes import OrderDraft, call_off, cancel, close
 
 FromPeople: TypeAlias = Cancel | PayAgain | Refund | Adopt | Fulfilment
 
@@ -59,9 +58,9 @@ def _cancel_for(draft: OrderDraft, command: Cancel) -> Refused | None:
     elif state.status == "reserved" and state.closing in ("", "deadline"):
         close(draft, command.by)
     elif state.status == "confirmed":
-        draft.add(OrderCancelled(command.by, state.owner, state.contact_id, draft.now))
-        units = {sku: item.kept for sku, item in state.items.items()}
-        give_all_back(draft, {sku: left for sku, left in units.items() if left})
+        call_off(draft, command.by)
+        if state.payment_status == "authorised":
+            draft.send("payment", state.id, payment.Close(command.by))
     return None
 
 
@@ -88,6 +87,8 @@ def _refund(draft: OrderDraft, command: Refund) -> Refused | None:
         return None
     if state.status not in ("confirmed", "packed", "shipped", "delivered"):
         return Refused("wrong_status", f"The order is {state.status}.", {"status": state.status})
+    if state.payment_status == "authorised":
+        return Refused("not_captured", "The money is not captured yet: cancel the order, or pack it first.")
     if command.refund_id.startswith(AUTOMATIC_REFUND):
         return Refused("bad_refund_id", "This id is kept for refunds that nobody asks for.")
     if len(state.refunds) >= MAX_REFUNDS:

@@ -3,8 +3,8 @@
 The session id is the order id. The gateway alone knows whether money moved; the session asks until it has an answer,
 and starts no attempt while another's outcome is unknown. Once it is asked to close it starts none at all, finds out
 what became of the last one, cancels the intent, and says `PaymentCaptured` or `PaymentClosed`, whichever the gateway
-says. Amounts are minor units of the session's currency, times UTC milliseconds. The decisions are in
-`payment_decisions.py`.
+says. Money that is only authorised moves when the order asks for its capture. Amounts are minor units of the
+session's currency, times UTC milliseconds. The decisions are in `payment_decisions.py`.
 """
 
 from typing import Literal, TypeAlias, assert_never
@@ -13,14 +13,18 @@ import msgspec
 from msgspec.structs import replace
 
 from actors.decision import Done, Message, Refused
+from actors.order_commands import CaptureMethod as CaptureMethod
 from actors.payment_commands import AttemptAnswered as AttemptAnswered
 from actors.payment_commands import Cancelled as Cancelled
+from actors.payment_commands import Capture as Capture
+from actors.payment_commands import CaptureAnswered as CaptureAnswered
 from actors.payment_commands import Close as Close
 from actors.payment_commands import GatewayNotified as GatewayNotified
 from actors.payment_commands import IntentCreated as IntentCreated
 from actors.payment_commands import IntentRefused as IntentRefused
 from actors.payment_commands import LookedUp as LookedUp
 from actors.payment_commands import NoteDispute as NoteDispute
+from actors.payment_commands import NoteRefundFailed as NoteRefundFailed
 from actors.payment_commands import Open as Open
 from actors.payment_commands import Outcome as Outcome
 from actors.payment_commands import OutcomeStatus as OutcomeStatus
@@ -31,6 +35,7 @@ from actors.payment_commands import RefundAnswered as RefundAnswered
 from actors.payment_commands import RetryRefunds as RetryRefunds
 from actors.payment_commands import TryMethod as TryMethod
 from actors.payment_effects import CancelIntent as CancelIntent
+from actors.payment_effects import CaptureIntent as CaptureIntent
 from actors.payment_effects import ConfirmIntent as ConfirmIntent
 from actors.payment_effects import CreateIntent as CreateIntent
 from actors.payment_effects import LookUp as LookUp
@@ -38,6 +43,8 @@ from actors.payment_effects import RefundIntent as RefundIntent
 from actors.payment_events import AttemptStarted as AttemptStarted
 from actors.payment_events import CancelAnswered as CancelAnswered
 from actors.payment_events import CancelAsked as CancelAsked
+from actors.payment_events import CaptureAsked as CaptureAsked
+from actors.payment_events import CaptureEnded as CaptureEnded
 from actors.payment_events import CashRecorded as CashRecorded
 from actors.payment_events import ClosingBegan as ClosingBegan
 from actors.payment_events import DisputeNoted as DisputeNoted
@@ -48,6 +55,7 @@ from actors.payment_events import LookStarted as LookStarted
 from actors.payment_events import LookWanted as LookWanted
 from actors.payment_events import NextMethodSet as NextMethodSet
 from actors.payment_events import PaymentActionRequired as PaymentActionRequired
+from actors.payment_events import PaymentAuthorised as PaymentAuthorised
 from actors.payment_events import PaymentCaptured as PaymentCaptured
 from actors.payment_events import PaymentClosed as PaymentClosed
 from actors.payment_events import PaymentFailed as PaymentFailed
@@ -58,11 +66,11 @@ from actors.payment_events import RefundStarted as RefundStarted
 from actors.payment_events import SessionOpened as SessionOpened
 from actors.payment_events import WebhookReceived as WebhookReceived
 
-Attempt: TypeAlias = Literal["none", "sent", "processing", "action", "failed"]
+Attempt: TypeAlias = Literal["none", "sent", "processing", "action", "authorised", "failed"]
 
 
 class PaymentView(Message, tag="PaymentView/1", frozen=True):
-    """`status`: none, opening, running, failed, closing, closed, captured."""
+    """`status`: none, opening, running, failed, authorised, closing, closed, captured."""
 
     id: str
     status: str
@@ -89,6 +97,7 @@ class RefundRow(msgspec.Struct, frozen=True):
 class PaymentState(msgspec.Struct, frozen=True):
     """`creating`: the intent's creation is under way. `look`: number of the last look, `looking`: it is under way.
 
+    `captures`: how often the gateway was asked to capture, `capturing`: it is being asked.
     `disputes`: their last status by id.
     `look_counts`: it began after the gateway's answer to the running attempt, so what it says is about that attempt.
     """
@@ -116,6 +125,9 @@ class PaymentState(msgspec.Struct, frozen=True):
     cancels: int = 0
     cancelling: bool = False
     closed: bool = False
+    capture_method: CaptureMethod = "automatic"
+    captures: int = 0
+    capturing: bool = False
     captured: int = 0
     cash: bool = False
     refunds: dict[str, RefundRow] = {}
@@ -133,6 +145,7 @@ COMMANDS: TypeAlias = (
     Open
     | TryMethod
     | Close
+    | Capture
     | Refund
     | RecordCash
     | GatewayNotified
@@ -141,7 +154,9 @@ COMMANDS: TypeAlias = (
     | AttemptAnswered
     | LookedUp
     | Cancelled
+    | CaptureAnswered
     | RefundAnswered
+    | NoteRefundFailed
     | NoteDispute
     | Poll
     | RetryRefunds
@@ -160,6 +175,9 @@ EVENTS: TypeAlias = (
     | CancelAnswered
     | PaymentActionRequired
     | PaymentProcessing
+    | PaymentAuthorised
+    | CaptureAsked
+    | CaptureEnded
     | PaymentCaptured
     | PaymentFailed
     | PaymentClosed
@@ -171,11 +189,12 @@ EVENTS: TypeAlias = (
     | DisputeNoted
 )
 REPLIES: TypeAlias = PaymentView | Done | Refused
-EFFECTS: TypeAlias = CreateIntent | ConfirmIntent | LookUp | CancelIntent | RefundIntent
+EFFECTS: TypeAlias = CreateIntent | ConfirmIntent | LookUp | CancelIntent | CaptureIntent | RefundIntent
 PUBLIC: tuple[type[Message], ...] = (
     SessionOpened,
     PaymentActionRequired,
     PaymentProcessing,
+    PaymentAuthorised,
     PaymentCaptured,
     PaymentFailed,
     PaymentClosed,
@@ -219,20 +238,24 @@ def _status(state: PaymentState) -> str:
         return "none"
     if state.creating:
         return "opening"
+    if state.attempt_state == "authorised":
+        return "authorised"
     return "failed" if state.attempt_state in ("none", "failed") else "running"
 
 
 def settled(state: PaymentState) -> bool:
     """Nothing is under way at the gateway that the session does not know the end of."""
     unsure = state.creating or bool(state.closing) or state.attempt_state in ("sent", "processing")
+    unsure = unsure or (state.attempt_state == "authorised" and state.captures > 0)
     ended = state.closed or bool(state.captured) or not unsure
     return ended and all(row.status == "refunded" or not row.must for row in state.refunds.values())
 
 
 def apply(state: PaymentState, event: EVENTS) -> PaymentState:
     match event:
-        case SessionOpened(amount, currency, method, reference, deadline_at, owner):
+        case SessionOpened(amount, currency, method, reference, deadline_at, owner, capture_method):
             opened = replace(state, opened=True, amount=amount, currency=currency, deadline_at=deadline_at, owner=owner)
+            opened = replace(opened, capture_method=capture_method)
             wish = state.next_method or (method, reference)
             return replace(opened, method=method, next_method=wish, creating=True, creations=1)
         case IntentAsked(number):
@@ -266,8 +289,14 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
             refused = state.creating and state.attempt_state != "sent"
             next_method = None if refused else state.next_method
             return replace(state, attempt_state="failed", creating=False, next_method=next_method)
+        case PaymentAuthorised(brand=brand, last4=last4):
+            return replace(state, attempt_state="authorised", next_method=None, brand=brand, last4=last4, polls=0)
+        case CaptureAsked(number):
+            return replace(state, captures=number, capturing=True, polls=0 if number == 1 else state.polls)
+        case CaptureEnded():
+            return replace(state, capturing=False)
         case PaymentCaptured(amount, brand=brand, last4=last4):
-            captured = replace(state, captured=amount, closing="", cancelling=False, next_method=None)
+            captured = replace(state, captured=amount, closing="", cancelling=False, next_method=None, capturing=False)
             return replace(captured, brand=brand, last4=last4)
         case PaymentClosed():
             return replace(state, closed=True, closing="", cancelling=False, next_method=None)

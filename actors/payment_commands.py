@@ -5,13 +5,15 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from actors.decision import Message
+from actors.order_commands import CaptureMethod
 
-OutcomeStatus: TypeAlias = Literal["succeeded", "failed", "requires_action", "processing", "canceled"]
+OutcomeStatus: TypeAlias = Literal["succeeded", "authorised", "failed", "requires_action", "processing", "canceled"]
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """An intent as the gateway sees it. `failed`: it takes another attempt. `captured`: minor units, if succeeded.
 
+    `authorised`: the money is set aside, and moves when it is captured.
     `brand` and `last4` tell a card to its owner. `raw`: the gateway's answer as JSON, without what grants anything.
     """
 
@@ -35,6 +37,7 @@ class Open(Message, tag="Open/1", frozen=True):
     reference: str
     deadline_at: int
     owner: str
+    capture_method: CaptureMethod = "automatic"
 
 
 class TryMethod(Message, tag="TryMethod/1", frozen=True):
@@ -49,6 +52,13 @@ class Close(Message, tag="Close/1", frozen=True):
     """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in ClosingStarted."""
 
     reason: str
+
+
+class Capture(Message, tag="Capture/1", frozen=True):
+    """From the order, once it is packed: take what was authorised. Asked for until the gateway says how it ended.
+
+    Answered by PaymentCaptured or, if it can no longer be taken, PaymentClosed, through the log.
+    """
 
 
 class Refund(Message, tag="Refund/1", frozen=True):
@@ -116,6 +126,13 @@ class Cancelled(Message, tag="Cancelled/1", frozen=True):
     outcome: Outcome
 
 
+class CaptureAnswered(Message, tag="CaptureAnswered/1", frozen=True):
+    """Answers CaptureIntent of the same number: what the intent is now, captured or not."""
+
+    number: int
+    outcome: Outcome
+
+
 class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
     """Answers RefundIntent of the same number. Not `ok` is the gateway's refusal, not its silence."""
 
@@ -124,6 +141,14 @@ class RefundAnswered(Message, tag="RefundAnswered/1", frozen=True):
     ok: bool
     code: str = ""
     raw: str = ""
+
+
+class NoteRefundFailed(Message, tag="NoteRefundFailed/1", frozen=True):
+    """The gateway had taken the `number`th try of a refund, and could not pay it back after all."""
+
+    refund_id: str
+    number: int
+    code: str
 
 
 class NoteDispute(Message, tag="NoteDispute/1", frozen=True):

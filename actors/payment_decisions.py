@@ -18,6 +18,11 @@ from actors.payment import (
     CancelAsked,
     CancelIntent,
     Cancelled,
+    Capture,
+    CaptureAnswered,
+    CaptureAsked,
+    CaptureEnded,
+    CaptureIntent,
     CashRecorded,
     Close,
     ClosingBegan,
@@ -36,9 +41,11 @@ from actors.payment import (
     LookWanted,
     NextMethodSet,
     NoteDispute,
+    NoteRefundFailed,
     Open,
     Outcome,
     PaymentActionRequired,
+    PaymentAuthorised,
     PaymentCaptured,
     PaymentClosed,
     PaymentFailed,
@@ -81,6 +88,8 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
     match command:
         case Open() | TryMethod() | Close():
             _asked_by_order(draft, command)
+        case Capture():
+            _capture(draft)
         case Refund():
             _refund(draft, command)
         case RecordCash(amount, currency, owner):
@@ -88,6 +97,8 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
                 draft.add(CashRecorded(amount, currency, owner))
         case RefundAnswered():
             _refund_answered(draft, command)
+        case NoteRefundFailed():
+            _refund_fell(draft, command)
         case RetryRefunds():
             _retry_refunds(draft)
         case IntentCreated(intent, number, outcome):
@@ -102,6 +113,8 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
             _hear(draft, outcome, counts=attempt == state.attempt and state.attempt_state == "sent")
         case Cancelled(outcome):
             _cancel_answered(draft, outcome)
+        case CaptureAnswered():
+            _capture_answered(draft, command)
         case NoteDispute(dispute, amount, currency, reason, status):
             if state.disputes.get(dispute) != status:
                 draft.add(DisputeNoted(dispute, amount, currency, reason, status))
@@ -111,7 +124,7 @@ def decide(state: PaymentState, command: COMMANDS, context: Context) -> Decision
             _look(draft, command)
         case _:
             assert_never(command)
-    if not isinstance(command, Cancelled):
+    if not isinstance(command, Cancelled | CaptureAnswered):
         _advance(draft)
     _schedule(draft, state, fired=isinstance(command, Poll))
     return draft.decision()
@@ -132,11 +145,12 @@ def _asked_by_order(draft: _Draft, command: Open | TryMethod | Close) -> None:
                         command.reference,
                         command.deadline_at,
                         command.owner,
+                        command.capture_method,
                     )
                 )
                 _create(draft)
         case TryMethod(method, reference, number):
-            if number > state.last_try:
+            if number > state.last_try and state.attempt_state != "authorised":
                 draft.add(NextMethodSet(method, reference, number))
         case Close(reason):
             draft.add(ClosingBegan(reason))
@@ -154,8 +168,15 @@ def _hear(draft: _Draft, outcome: Outcome, *, counts: bool) -> None:
         return
     if outcome.status == "canceled":
         draft.add(PaymentClosed(state.closing or "gateway", outcome.raw))
+    elif counts and state.attempt_state == "authorised":
+        if outcome.status == "failed" and not state.closing:
+            # Nothing is set aside any more, and the order counted on it.
+            draft.add(ClosingBegan("authorisation_lost"))
     elif counts:
-        if outcome.status == "failed" and state.attempt_state != "failed":
+        if outcome.status == "authorised":
+            card = {"brand": outcome.brand, "last4": outcome.last4}
+            draft.add(PaymentAuthorised(state.amount, state.currency, raw=outcome.raw, **card))
+        elif outcome.status == "failed" and state.attempt_state != "failed":
             draft.add(PaymentFailed(outcome.code, outcome.raw))
         elif outcome.status == "requires_action" and state.attempt_state != "action":
             draft.add(PaymentActionRequired(outcome.action_url, outcome.action_type, outcome.raw))
@@ -179,6 +200,29 @@ def _cancel_answered(draft: _Draft, outcome: Outcome) -> None:
         _hear(draft, outcome, counts=True)
     else:
         _hear(draft, outcome, counts=False)
+
+
+def _capture(draft: _Draft) -> None:
+    """Asked once by the order; from then on the session sees to it."""
+    state = draft.state
+    if state.attempt_state == "authorised" and not state.captures and not _ended(state) and not state.closing:
+        _ask_capture(draft)
+
+
+def _ask_capture(draft: _Draft) -> None:
+    state = draft.state
+    draft.add(CaptureAsked(state.captures + 1))
+    draft.start(CaptureIntent(state.id, state.intent, state.captures + 1))
+
+
+def _capture_answered(draft: _Draft, answer: CaptureAnswered) -> None:
+    """If nothing was captured the intent is looked at before it is asked again, after a while."""
+    current = draft.state.capturing and answer.number == draft.state.captures
+    if current:
+        draft.add(CaptureEnded(answer.number))
+    _hear(draft, answer.outcome, counts=current)
+    if draft.state.closing:
+        _advance(draft)
 
 
 def _look(draft: _Draft, command: GatewayNotified | Poll | LookedUp) -> None:
@@ -215,12 +259,17 @@ def _advance(draft: _Draft) -> None:
     state = draft.state
     if _ended(state) or state.creating or state.attempt_state in ("sent", "processing"):
         return
+    if state.capturing:
+        return
     if state.closing:
         if not state.intent:
             draft.add(PaymentClosed(state.closing))
         elif not state.cancelling and not state.looking:
             draft.add(CancelAsked(state.cancels + 1))
             draft.start(CancelIntent(state.id, state.intent, state.cancels + 1))
+    elif state.attempt_state == "authorised":
+        if state.captures and not state.looking:
+            _ask_capture(draft)
     elif state.next_method is not None and state.opened:
         if state.intent:
             method, reference = state.next_method
@@ -239,7 +288,17 @@ def _create(draft: _Draft) -> None:
         number = state.attempt + 1
         draft.add(AttemptStarted(number, method, reference))
         draft.start(
-            CreateIntent(state.id, state.amount, state.currency, state.creations, number, method, reference, draft.now)
+            CreateIntent(
+                state.id,
+                state.amount,
+                state.currency,
+                state.creations,
+                number,
+                method,
+                reference,
+                draft.now,
+                state.capture_method,
+            )
         )
 
 
@@ -249,7 +308,9 @@ def _ended(state: PaymentState) -> bool:
 
 def _unsure(state: PaymentState) -> bool:
     """There is something to find out that nobody may tell."""
-    return not _ended(state) and (bool(state.closing) or state.attempt_state in ("sent", "processing", "action"))
+    running = state.attempt_state in ("sent", "processing", "action")
+    capturing = state.attempt_state == "authorised" and state.captures > 0
+    return not _ended(state) and (bool(state.closing) or running or capturing)
 
 
 def _schedule(draft: _Draft, before: PaymentState, *, fired: bool) -> None:
@@ -295,6 +356,16 @@ def _refund_answered(draft: _Draft, answer: RefundAnswered) -> None:
     if row.must:
         delay = min(FIRST_RETRY << min(row.number - 1, 16), LONGEST_RETRY)
         draft.set_timer("refunds", draft.now + delay, RetryRefunds())
+
+
+def _refund_fell(draft: _Draft, news: NoteRefundFailed) -> None:
+    """What was taken for paid back is not; this news may come before the answer that it was taken."""
+    row = draft.state.refunds.get(news.refund_id)
+    if row is None or row.status == "failed" or row.number != news.number:
+        return
+    draft.add(RefundFailed(news.refund_id, news.code, final=not row.must, reverses=row.status == "refunded"))
+    if row.must:
+        draft.set_timer("refunds", draft.now + FIRST_RETRY, RetryRefunds())
 
 
 def _retry_refunds(draft: _Draft) -> None:

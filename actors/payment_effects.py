@@ -6,6 +6,7 @@ Gateways forget keys, so requests say since when they stand: `at`, UTC in millis
 """
 
 from actors.decision import Message
+from actors.order_commands import CaptureMethod
 
 
 def attempt_key(session: str, attempt: int) -> str:
@@ -27,6 +28,7 @@ class CreateIntent(Message, tag="CreateIntent/1", frozen=True):
     method: str = ""
     reference: str = ""
     at: int = 0
+    capture_method: CaptureMethod = "automatic"
 
     @property
     def key(self) -> str:
@@ -74,6 +76,18 @@ class CancelIntent(Message, tag="CancelIntent/1", frozen=True):
     @property
     def key(self) -> str:
         return f"{self.session}/cancel/{self.number}"
+
+
+class CaptureIntent(Message, tag="CaptureIntent/1", frozen=True):
+    """Effect: take what was authorised. If it cannot be taken that is no error: the answer says what the intent is."""
+
+    session: str
+    intent: str
+    number: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.session}/capture/{self.number}"
 
 
 class RefundIntent(Message, tag="RefundIntent/1", frozen=True):

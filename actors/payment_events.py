@@ -4,6 +4,7 @@
 """
 
 from actors.decision import Message
+from actors.order_commands import CaptureMethod
 
 
 class SessionOpened(Message, tag="SessionOpened/1", frozen=True):
@@ -13,6 +14,7 @@ class SessionOpened(Message, tag="SessionOpened/1", frozen=True):
     reference: str
     deadline_at: int
     owner: str
+    capture_method: CaptureMethod = "automatic"
 
 
 class IntentAsked(Message, tag="IntentAsked/1", frozen=True):
@@ -76,6 +78,26 @@ class PaymentProcessing(Message, tag="PaymentProcessing/1", frozen=True):
     pass
 
 
+class PaymentAuthorised(Message, tag="PaymentAuthorised/1", frozen=True):
+    """The money is set aside for the shop and not moved yet. `brand` and `last4` as in PaymentCaptured."""
+
+    amount: int
+    currency: str
+    brand: str = ""
+    last4: str = ""
+    raw: str = ""
+
+
+class CaptureAsked(Message, tag="CaptureAsked/1", frozen=True):
+    number: int
+
+
+class CaptureEnded(Message, tag="CaptureEnded/1", frozen=True):
+    """The gateway did not capture; it is looked at again before it is asked again."""
+
+    number: int
+
+
 class PaymentCaptured(Message, tag="PaymentCaptured/1", frozen=True):
     """`brand` and `last4`: of the card, if it was one and the gateway told; empty in old records."""
 
@@ -115,12 +137,13 @@ class PaymentRefunded(Message, tag="PaymentRefunded/1", frozen=True):
 
 
 class RefundFailed(Message, tag="RefundFailed/1", frozen=True):
-    """`final`: it is not asked for again."""
+    """`final`: it is not asked for again. `reverses`: the gateway had taken it, so it takes a PaymentRefunded back."""
 
     refund_id: str
     code: str
     final: bool
     raw: str = ""
+    reverses: bool = False
 
 
 class WebhookReceived(Message, tag="WebhookReceived/1", frozen=True):

@@ -22,6 +22,7 @@ Event: TypeAlias = (
     | payment.IntentMade
     | payment.AttemptStarted
     | payment.PaymentActionRequired
+    | payment.PaymentAuthorised
     | payment.PaymentCaptured
     | payment.PaymentFailed
     | payment.PaymentClosed
@@ -35,7 +36,8 @@ Event: TypeAlias = (
 
 
 class Transaction(NamedTuple):
-    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation, dispute or webhook.
+    """`kind`: attempt, action_required, authorisation, capture, decline, refund, refund_failed, refund_reversed,
+    cancellation, dispute or webhook. What moved: captures, less refunds, plus those that were reversed.
 
     `version`: the session's; `number`: its place among the events of that decision. `attempt` is 0 before the first.
     `amount` is what it is about, 0 for news. `reference`: the gateway's name for the session, empty until it gave one.
@@ -125,6 +127,8 @@ def _told(session: Session, event: Event) -> tuple[str, int, str] | None:
             return "attempt", session.amount, ""
         case payment.PaymentActionRequired(kind=kind):
             return "action_required", session.amount, kind
+        case payment.PaymentAuthorised(amount, brand=brand, last4=last4):
+            return "authorisation", amount, f"{brand} {last4}".strip()
         case payment.PaymentCaptured(amount, brand=brand, last4=last4):
             return "capture", amount, f"{brand} {last4}".strip()
         case payment.CashRecorded(amount):
@@ -135,8 +139,9 @@ def _told(session: Session, event: Event) -> tuple[str, int, str] | None:
             return "cancellation", session.amount, reason
         case payment.PaymentRefunded(refund_id, amount):
             return "refund", amount, refund_id
-        case payment.RefundFailed(refund_id, code):
-            return "refund_failed", session.refunds.get(refund_id, 0), f"{refund_id} {code}"
+        case payment.RefundFailed(refund_id, code, reverses=reverses):
+            kind = "refund_reversed" if reverses else "refund_failed"
+            return kind, session.refunds.get(refund_id, 0), f"{refund_id} {code}"
         case payment.DisputeNoted(dispute, amount, reason=reason, status=status):
             return "dispute", amount, f"{dispute} {status} {reason}"
         case payment.WebhookReceived(event_id, event_type):

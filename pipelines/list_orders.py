@@ -25,6 +25,7 @@ Event: TypeAlias = (
     | order.MethodChosen
     | order.OrderPaid
     | order.OrderRefunded
+    | order.OrderRefundFailed
 )
 
 STATUS: dict[type, order.Status | None] = {
@@ -42,6 +43,7 @@ STATUS: dict[type, order.Status | None] = {
     order.MethodChosen: None,
     order.OrderPaid: None,
     order.OrderRefunded: None,
+    order.OrderRefundFailed: None,
 }
 
 
@@ -122,6 +124,8 @@ def _payment_status(event: Event) -> order.PaymentStatus | None:
             return "paid"
         case order.OrderRefunded(left=left):
             return "refunded" if left <= 0 else "partially_refunded"
+        case order.OrderRefundFailed(payment_status=after):
+            return after
         case _:
             return None
 

@@ -22,6 +22,7 @@ def open_payments(entities: Entities) -> Flow:
             reference=event.reference,
             deadline_at=event.deadline_at,
             owner=event.owner,
+            capture_method=event.capture_method,
         )
         # The session is as good as always new. Where a Close came first, the journal refuses and the session is loaded.
         answer = await entities.ask(

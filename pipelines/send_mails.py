@@ -34,6 +34,7 @@ Event: TypeAlias = (
     | order.OrderCancelled
     | order.OrderRejected
     | order.PaymentChanged
+    | order.OrderPaid
 )
 
 
@@ -99,6 +100,8 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
         case order.OrderConfirmed():
             receipt: list[tuple[Template, Facts]] = [("receipt", {"paid": event.paid, "at": event.at})]
             return [("order_confirmation", {"at": event.at}), *(receipt if event.paid > 0 else [])]
+        case order.OrderPaid():
+            return [("receipt", {"paid": event.amount, "at": event.at})] if event.stood else []
         case order.OrderDelivered():
             cash: list[tuple[Template, Facts]] = [("receipt", {"paid": view.paid, "at": event.at})]
             paid_now = view.method == order.CASH_ON_DELIVERY and view.paid > 0
@@ -118,11 +121,22 @@ def due(event: Event, view: order.OrderView) -> list[tuple[Template, Facts]]:
             return [("payment_failed", {"code": event.code})] if event.status == "failed" else []
 
 
+def _tells_nothing(event: Event) -> bool:
+    """Without a look at the order."""
+    match event:
+        case order.PaymentChanged():
+            return event.status != "failed"
+        case order.OrderPaid():
+            return not event.stood
+        case _:
+            return False
+
+
 def send_mails(entities: Entities, mails: Mails[Mail]) -> Flow:
     """Order events -> mails and notices. One that cannot be sent holds up no other."""
 
     async def handle(happened: Happened, event: Event) -> None:
-        if isinstance(event, order.PaymentChanged) and event.status != "failed":
+        if _tells_nothing(event):
             return
         answer = await entities.read("order", happened.entity, at_least=happened.version)
         assert isinstance(answer.reply, order.OrderView)

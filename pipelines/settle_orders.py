@@ -13,6 +13,7 @@ NAME = "settle_orders"
 Event: TypeAlias = (
     payment.PaymentActionRequired
     | payment.PaymentProcessing
+    | payment.PaymentAuthorised
     | payment.PaymentCaptured
     | payment.PaymentFailed
     | payment.PaymentClosed
@@ -28,6 +29,8 @@ def told(event: Event) -> Message | None:
             return order.PaymentActionRequired(event.url, event.kind)
         case payment.PaymentProcessing():
             return order.PaymentProcessing()
+        case payment.PaymentAuthorised():
+            return order.PaymentAuthorised(event.amount)
         case payment.PaymentCaptured():
             return order.PaymentCaptured(event.amount)
         case payment.PaymentFailed():

@@ -93,6 +93,7 @@ def orders(shop: "Shop") -> Served:
         _carts_of(shop).read,
         deadlines=Deadlines(settings.checkout_wait_seconds, settings.payment_deadline_seconds * 1000),
         hosted=has_hosted_page(settings),
+        capture_method=settings.payment_capture,
     )
     made = Orders(
         shop.entities,

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from actors.order import CaptureMethod
 from actors.pricing import Shipping, Terms
 from serve.gateway.rate_limits import Addresses
 from serve.notifications.mail_urls import mail_place, text_place, topic_region
@@ -103,6 +104,10 @@ class Settings(BaseSettings):
     prices_include_tax: bool = Field(True, description="whether prices are shown with tax")
     shipping: tuple[ShippingMethod, ...] = Field(
         STANDARD_SHIPPING, min_length=1, description='JSON: [{"method", "label", "price", "free_from"}, ...]'
+    )
+    payment_capture: CaptureMethod = Field(
+        "automatic",
+        description="when cards and wallets are charged: at once, or (manual) when the order is packed",
     )
     payment_deadline_seconds: int = Field(1800, ge=1, description="how long a payment may take before the order ends")
     checkout_wait_seconds: float = Field(5.0, ge=0, le=30, description="how long a checkout waits for the order")

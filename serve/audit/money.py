@@ -85,8 +85,13 @@ class Paying:
         """The session has still to learn from the gateway, or to have money sent back."""
         paid = self.paid
         asks = paid.creating or bool(paid.closing) or paid.attempt_state in ("sent", "processing", "action")
-        owes = any(row.status == "asked" or (row.must and row.status == "failed") for row in paid.refunds.values())
-        return self.busy or owes or (asks and not paid.closed and not paid.captured)
+        asks = asks or (paid.attempt_state == "authorised" and paid.captures > 0)
+        return self.busy or self.owes or (asks and not paid.closed and not paid.captured)
+
+    @property
+    def owes(self) -> bool:
+        """Money is on its way back, or the gateway has to be asked for that again."""
+        return any(row.status == "asked" or (row.must and row.status == "failed") for row in self.paid.refunds.values())
 
     @property
     def refunded(self) -> int:
@@ -137,6 +142,9 @@ def _check_gateway(one: Paying, findings: Findings) -> None:
 
 def _check_standing(one: Paying, findings: Findings) -> None:
     state, paid = one.state, one.paid
+    if state.payment_status == "authorised" and not paid.captured:
+        _check_set_aside(one, findings)
+        return
     if state.awaits_payment:
         if paid.captured != state.total or paid.cash:
             findings.broken(f"Order {one.id} over {state.total} stands; its session has captured {paid.captured}.")
@@ -146,6 +154,17 @@ def _check_standing(one: Paying, findings: Findings) -> None:
     due = state.total if state.method == order.CASH_ON_DELIVERY and state.status == "delivered" else 0
     if paid.captured != due and not (one.busy and not paid.captured):
         findings.broken(f"Order {one.id} is {state.status}; {due} is due in cash, {paid.captured} was recorded.")
+
+
+def _check_set_aside(one: Paying, findings: Findings) -> None:
+    """The order stands because its money is set aside; it is captured when the order is packed."""
+    paid = one.paid
+    if paid.attempt_state != "authorised" or (paid.closed and not one.busy):
+        findings.broken(f"Order {one.id} counts on money that its session has not set aside.")
+    elif one.state.status == "packed" and paid.captures:
+        findings.waits("payments that are to be captured", f"{one.state.total} of order {one.id}")
+    elif one.state.status != "confirmed" and not one.busy:
+        findings.broken(f"Order {one.id} is {one.state.status}, and nobody captures what was set aside for it.")
 
 
 def _check_running(one: Paying, findings: Findings) -> None:
@@ -173,7 +192,9 @@ def _check_told(one: Paying, findings: Findings) -> None:
     state, paid = one.state, one.paid
     if state.paid != paid.captured:
         findings.broken(f"Order {one.id} says that {state.paid} were paid, its session {paid.captured}.")
-    if state.refunded != one.refunded:
+    if state.refunded != one.refunded and one.owes:
+        findings.waits("refunds that are under way", f"of order {one.id}, one of them again")
+    elif state.refunded != one.refunded:
         findings.broken(f"Order {one.id} says that {state.refunded} went back, its session {one.refunded}.")
     for row in state.refunds.values():
         if row.status != "requested":

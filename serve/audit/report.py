@@ -19,7 +19,8 @@ def lines_of(findings: Findings, *, settled: bool) -> list[str]:
         lines.append(f"Under way: {count} {what}" + (f" ({', '.join(examples)}{more})." if examples else "."))
     lines.append("Looked at " + ", ".join(f"{count:,} {what}" for what, count in findings.checked.items()) + ".")
     if findings.damage:
-        lines.append(f"{len(findings.damage)} things are wrong.")
+        count = len(findings.damage)
+        lines.append("1 thing is wrong." if count == 1 else f"{count} things are wrong.")
     elif settled and findings.waiting:
         lines.append("Nothing is wrong, but not everything is settled.")
     else:

@@ -11,7 +11,7 @@ import uuid_utils
 
 from actors.cart import CheckedOut, CheckOut, PricesNeeded
 from actors.decision import Refused
-from actors.order import OrderView
+from actors.order import CaptureMethod, OrderView
 from actors.pricing import Line, Price, Terms, totals
 from actors.runtime.ports import Answer, Entities, KeyReused, Overloaded, Unavailable
 from serve.carts.schemas import CartBody
@@ -59,6 +59,7 @@ class Checkout:
         *,
         deadlines: Deadlines = Deadlines(),  # noqa: B008 (immutable)
         hosted: bool = False,
+        capture_method: CaptureMethod = "automatic",
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
         self._entities = entities
@@ -68,6 +69,7 @@ class Checkout:
         self._seen = seen
         self._waiters = waiters
         self._show_cart = show_cart
+        self._capture_method = capture_method
         self._deadlines = deadlines
         self._hosted = hosted
         self._now = now
@@ -139,6 +141,7 @@ class Checkout:
             prices={},
             deadline=self._deadlines.payment,
             expected_total=wanted.expected_total,
+            capture_method=self._capture_method,
         )
 
     async def _told(self, cart_id: str, command: CheckOut, key: Key, began: float, *, wait: bool) -> Answer:
@@ -202,4 +205,5 @@ def with_prices(command: CheckOut, prices: dict[str, Price | None]) -> CheckOut:
         known,
         command.deadline,
         command.expected_total,
+        command.capture_method,
     )

@@ -53,7 +53,8 @@ class CsvQuery(msgspec.Struct, frozen=True):
 
 
 class TransactionBody(msgspec.Struct, frozen=True):
-    """`kind`: attempt, action_required, capture, decline, refund, refund_failed, cancellation, dispute or webhook.
+    """`kind`: attempt, action_required, authorisation, capture, decline, refund, refund_failed, refund_reversed,
+    cancellation, dispute or webhook. What moved: captures, less refunds, plus those that were reversed.
 
     `amount` in minor units, 0 for a webhook. `reference`: the gateway's. `raw`: its answer, redacted, if it gave one.
     """

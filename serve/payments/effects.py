@@ -37,6 +37,9 @@ def outcome(intent: IntentState) -> payment.Outcome:
             )
         case "processing":
             return payment.Outcome("processing")
+        case "requires_capture":
+            card = intent.method_details or MethodDetails("", "")
+            return payment.Outcome("authorised", brand=card.brand, last4=card.last4, raw=raw)
         case "canceled":
             return payment.Outcome("canceled", raw=raw)
         case "requires_payment_method":
@@ -70,10 +73,7 @@ class PaymentEffects:
 
     async def run(self, request: Message) -> Message:
         """Raises GatewayTimeout or GatewayUnavailable while the outcome is unknown."""
-        if not isinstance(
-            request,
-            payment.CreateIntent | payment.ConfirmIntent | payment.LookUp | payment.CancelIntent | payment.RefundIntent,
-        ):
+        if not isinstance(request, payment.EFFECTS):
             raise TypeError(f"not an effect of a payment: {type(request).__name__}")
         match request:
             case payment.CreateIntent():
@@ -85,6 +85,9 @@ class PaymentEffects:
             case payment.CancelIntent():
                 intent = await self._gateway.cancel(request.intent, seconds=self._seconds)
                 return payment.Cancelled(outcome(intent))
+            case payment.CaptureIntent():
+                intent = await self._gateway.capture(request.intent, key=request.key, seconds=self._seconds)
+                return payment.CaptureAnswered(request.number, outcome(intent))
             case payment.RefundIntent():
                 return await self._refund(request)
         assert_never(request)
@@ -101,6 +104,7 @@ class PaymentEffects:
                 request.amount,
                 request.currency,
                 attempt=attempt,
+                capture_method=request.capture_method,
                 at=request.at,
                 seconds=self._seconds,
             )

@@ -145,6 +145,54 @@ async def test_the_shopper_is_asked_and_another_attempt_takes_over(gateway: Paym
     assert (await confirm(gateway, made.id, 3)).captured == 1999
 
 
+async def set_aside(gateway: PaymentGateway, reference: str = GOOD, method: str = "card") -> IntentState:
+    attempt = Attempt("s1/attempt/1", method, reference, "https://shop/back")
+    return await gateway.create_intent("s1", 1999, "EUR", attempt=attempt, capture_method="manual", seconds=SECONDS)
+
+
+async def test_money_is_set_aside_and_captured_once(gateway: PaymentGateway) -> None:
+    made = await set_aside(gateway)
+    assert (made.status, made.captured) == ("requires_capture", 0)
+    assert made.method_details is not None
+    assert await set_aside(gateway) == made
+    assert await gateway.look_up("s1", intent=made.id) == made
+    assert (await gateway.refund(made.id, refund_id="r0", amount=10)).ok is False
+    taken = [await gateway.capture(made.id, key=f"s1/capture/{number}") for number in (1, 1, 2)]
+    assert [(one.status, one.captured, one.refunded) for one in taken] == [("succeeded", 1999, 0)] * 3
+    assert (await gateway.refund(made.id, refund_id="r1", amount=10)).ok
+    found = await gateway.look_up("s1")
+    assert found is not None
+    assert (found.captured, found.refunded) == (1999, 10)
+
+
+async def test_what_was_set_aside_is_let_go_of(gateway: PaymentGateway) -> None:
+    made = await set_aside(gateway, "pm_wallet", "wallet")
+    assert made.status == "requires_capture"
+    gone = await gateway.cancel(made.id)
+    assert (gone.status, gone.captured, gone.refunded) == ("canceled", 0, 0)
+    assert await gateway.capture(made.id, key="s1/capture/1") == gone
+
+
+async def test_what_lapsed_is_not_captured(gateway: PaymentGateway) -> None:
+    made = await set_aside(gateway, "pm_authorisation_lapses")
+    assert made.status == "requires_capture"
+    gone = await gateway.capture(made.id, key="s1/capture/1")
+    assert (gone.status, gone.captured) == ("canceled", 0)
+
+
+async def test_a_declined_card_and_then_one_that_is_set_aside(gateway: PaymentGateway) -> None:
+    declined = await set_aside(gateway, DECLINED)
+    assert declined.status == "requires_payment_method"
+    assert await gateway.capture(declined.id, key="s1/capture/1") == declined
+    assert (await confirm(gateway, declined.id, 2)).status == "requires_capture"
+
+
+async def test_what_cannot_wait_is_captured_at_once(gateway: PaymentGateway) -> None:
+    asked = await set_aside(gateway, "pm_bank_redirect", "bank_redirect")
+    assert asked.status == "requires_action"
+    assert (await confirm(gateway, asked.id, 2)).status == "requires_capture", "its cards can"
+
+
 async def test_the_codes_of_declines(gateway: PaymentGateway) -> None:
     made = await gateway.create_intent("s1", 1999, "EUR")
     means = ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_chargeDeclinedExpiredCard", "pm_nobody_knows")

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from actors.payment import CaptureMethod
 from serve.gateway.clock import now_ms
 from serve.payments.gateway.base import (
     Attempt,
@@ -39,9 +40,19 @@ class Desk:
         self.account = new_account()
         self.gateway = StripeGateway(StripeCalls(self.account, base=running.url))
 
-    async def pay(self, means: str = VISA, *, number: int = 1, at: int = 0, seconds: float = SECONDS) -> IntentState:
+    async def pay(
+        self,
+        means: str = VISA,
+        *,
+        number: int = 1,
+        at: int = 0,
+        capture_method: CaptureMethod = "automatic",
+        seconds: float = SECONDS,
+    ) -> IntentState:
         attempt = Attempt(f"s1/attempt/{number}", "card", means, "https://shop/back")
-        return await self.gateway.create_intent("s1", 1999, "EUR", attempt=attempt, at=at, seconds=seconds)
+        return await self.gateway.create_intent(
+            "s1", 1999, "EUR", attempt=attempt, capture_method=capture_method, at=at, seconds=seconds
+        )
 
     def faults(self, *given: dict[str, Any]) -> None:
         self.wire.pull(self.account, "faults", list(given))
@@ -267,6 +278,47 @@ async def test_a_page_that_was_closed_takes_no_money(desk: Desk) -> None:
         assert (await browser.post(asked.action_url, data={"means": VISA})).status_code == 404
     with pytest.raises(GatewayRejected, match="hosted_page_expired"):
         await confirmed(desk, asked.id, 2, "")
+
+
+async def test_what_was_paid_on_the_page_is_set_aside_and_captured(desk: Desk) -> None:
+    asked = await desk.pay("", capture_method="manual")
+    await pay_on_page(asked, VISA)
+    aside = await desk.gateway.look_up("s1", intent=asked.id)
+    assert aside is not None
+    assert (aside.id, aside.status, aside.captured) == (asked.id, "requires_capture", 0)
+    taken = await desk.gateway.capture(asked.id, key="s1/capture/1", seconds=SECONDS)
+    assert (taken.id, taken.status, taken.captured) == (asked.id, "succeeded", 1999)
+
+
+async def test_what_was_set_aside_on_the_page_is_let_go_of(desk: Desk) -> None:
+    asked = await desk.pay("", capture_method="manual")
+    await pay_on_page(asked, VISA)
+    gone = await desk.gateway.cancel(asked.id, seconds=SECONDS)
+    assert (gone.id, gone.status, gone.captured) == (asked.id, "canceled", 0)
+    [intent] = desk.state["intents"]
+    assert (intent["status"], intent["amount_capturable"]) == ("canceled", 0)
+
+
+async def test_a_bank_transfer_is_captured_at_once(desk: Desk) -> None:
+    asked = await desk.pay("pm_bank_redirect", capture_method="manual")
+    assert asked.action_url is not None
+    async with httpx.AsyncClient() as browser:
+        await browser.post(f"{asked.action_url}/approve")
+    paid = await desk.gateway.look_up("s1", intent=asked.id)
+    assert paid is not None
+    assert (paid.status, paid.captured) == ("succeeded", 1999)
+
+
+@pytest.mark.parametrize("fault", [{"lost": True}, {"status": 500, "done": True}, {"status": 500, "kept": True}])
+async def test_a_capture_without_an_answer_is_had_by_looking(desk: Desk, fault: dict[str, Any]) -> None:
+    aside = await desk.pay(capture_method="manual")
+    desk.faults({"path": "/capture", **fault})
+    taken = await desk.gateway.capture(aside.id, key="s1/capture/1", seconds=SECONDS)
+    kept = "kept" in fault
+    assert (taken.status, taken.captured) == (("requires_capture", 0) if kept else ("succeeded", 1999))
+    assert (await desk.gateway.capture(aside.id, key="s1/capture/2", seconds=SECONDS)).captured == 1999
+    [charge] = desk.state["charges"]
+    assert (charge["amount_captured"], charge["amount_refunded"]) == (1999, 0)
 
 
 async def test_a_charge_under_way_is_not_cancelled(desk: Desk) -> None:

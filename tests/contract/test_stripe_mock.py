@@ -31,6 +31,7 @@ ASKED = {
     "POST /v1/payment_intents/*",
     "POST /v1/payment_intents/*/confirm",
     "POST /v1/payment_intents/*/cancel",
+    "POST /v1/payment_intents/*/capture",
     "GET /v1/payment_intents",
     "GET /v1/payment_intents/*",
     "GET /v1/payment_intents/search",
@@ -39,6 +40,7 @@ ASKED = {
     "POST /v1/checkout/sessions/*/expire",
     "POST /v1/refunds",
     "GET /v1/refunds",
+    "GET /v1/refunds/*",
     "GET /v1/charges",
     "GET /v1/disputes",
     "GET /v1/disputes/*",
@@ -86,14 +88,18 @@ async def test_every_request_is_as_stripe_describes_it(
         await gateway.confirm(made.id, key="s1/attempt/2", at=old, seconds=SECONDS, **how)
     assert await gateway.look_up("s1", seconds=SECONDS)
     assert await gateway.look_up("s1", intent=made.id, seconds=SECONDS)
+    await gateway.create_intent("s1", 1999, "EUR", attempt=ATTEMPT, capture_method="manual", seconds=SECONDS)
+    await gateway.capture(made.id, key="s1/capture/1", seconds=SECONDS)
     await gateway.cancel(made.id, seconds=SECONDS)
     await gateway.refund(made.id, refund_id="s1/refund/r1/1", amount=100, seconds=SECONDS)
     await gateway.refund(made.id, refund_id="s1/refund/r1/1", amount=100, at=old, seconds=SECONDS)
     page = await gateway.create_intent("s1", 1999, "EUR", attempt=HOSTED, seconds=SECONDS)
+    await gateway.create_intent("s1", 1999, "EUR", attempt=HOSTED, capture_method="manual", seconds=SECONDS)
     await gateway.look_up("s1", intent=page.id, seconds=SECONDS)
     await gateway.cancel(page.id, seconds=SECONDS)
     await gateway.session_of(made.id)
     await gateway.dispute("dp_1")
+    await gateway.paid_back("re_1")
     store = TransactionStore(f"sqlite:///{tmp_path / 'payments.db'}")
     await Reconciliation(calls, store, now_ms()).run(1)
     await store.close()
@@ -107,10 +113,14 @@ def test_there_is_no_other_request() -> None:
     named = {(kind.removeprefix("payment_"), what) for kind, what in called}
     assert len(re.findall(r"_async\b(?=[,(])", sources)) >= len(called)
     assert named == {
-        *(("intents", what) for what in ("create", "update", "confirm", "cancel", "list", "retrieve", "search")),
+        *(
+            ("intents", what)
+            for what in ("create", "update", "confirm", "cancel", "capture", "list", "retrieve", "search")
+        ),
         *(("pages", what) for what in ("create", "retrieve", "expire")),
         ("refunds", "create"),
         ("refunds", "list"),
+        ("refunds", "retrieve"),
         ("charges", "list"),
         ("disputes", "list"),
         ("disputes", "retrieve"),

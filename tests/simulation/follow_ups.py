@@ -156,9 +156,10 @@ def _check_transactions(facts: Facts) -> Iterator[str]:
     if kept.sessions != again.sessions:
         yield "the kept sessions of payment transactions are not what the events make"
     net: dict[str, int] = {}
+    signs = {"capture": 1, "refund": -1, "refund_reversed": 1}
     for row in kept.rows:
-        if row.kind in ("capture", "refund"):
-            net[row.session] = net.get(row.session, 0) + (row.amount if row.kind == "capture" else -row.amount)
+        if row.kind in signs:
+            net[row.session] = net.get(row.session, 0) + signs[row.kind] * row.amount
     for name, session in facts.sessions.items():
         moved = session.captured - sum(one.amount for one in session.refunds.values() if one.status == "refunded")
         if net.get(name, 0) != moved:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from actors import payment
+from actors import order, payment
 from actors.decision import Message
 from actors.runtime.ports import Entities, Overloaded, Unavailable
 from tests.simulation.loop import Process
@@ -23,13 +23,14 @@ class GatewaySilent(Exception):
 
 @dataclass
 class Intent:
-    """`open`, `action`, `processing`, `succeeded` or `canceled`. Amounts in minor units."""
+    """`open`, `action`, `processing`, `authorised`, `succeeded` or `canceled`. Amounts in minor units."""
 
     id: str
     session: str
     amount: int
     status: str = "open"
     code: str = ""
+    manual: bool = False
     attempts: dict[str, payment.Outcome] = field(default_factory=dict)
     captures: list[int] = field(default_factory=list)
     refunds: dict[str, int] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class Intent:
                 return payment.Outcome("succeeded", captured=sum(self.captures))
             case "action":
                 return payment.Outcome("requires_action", action_url=f"https://bank/{self.id}", action_type="redirect")
+            case "authorised":
+                return payment.Outcome("authorised")
             case "processing":
                 return payment.Outcome("processing")
             case "canceled":
@@ -52,12 +55,19 @@ class Intent:
 
 
 class SimulatedGateway:
-    """`fails`: chance that a call gets no answer; `down`: none does. `refuses`: chance that a refund is refused."""
+    """`fails`: chance that a call gets no answer; `down`: none does. `refuses`: chance that a refund is refused.
+
+    `falls`: chance that one which was taken fails later.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.process = Process("gateway")
         self.chance = world.stream("gateway")
+        # Of a stream of their own: lives without manual capture are what they are without it.
+        self.captures = world.stream("captures")
+        self.falls = self.captures.choice((0.0, 0.3))
+        self.capture_method: order.CaptureMethod = "manual" if self.captures.random() < 0.4 else "automatic"
         self.fails = 0.0
         self.refuses = 0.0
         self.down = False
@@ -65,6 +75,8 @@ class SimulatedGateway:
         self.intents: dict[str, Intent] = {}
         self.entities: Entities | None = None
         self._refused: dict[str, None] = {}
+        self.news = 0
+        """What will still happen there by itself, or has and was not told."""
 
     def runner(self) -> "GatewayRunner":
         return GatewayRunner(self)
@@ -82,9 +94,11 @@ class SimulatedGateway:
                 return payment.LookedUp(number, self.intents[session].outcome())
             case payment.CancelIntent(session):
                 intent = self.intents[session]
-                if intent.status in ("open", "action"):
+                if intent.status in ("open", "action", "authorised"):
                     self._set(intent, "canceled")
                 return payment.Cancelled(intent.outcome())
+            case payment.CaptureIntent(session, number=number):
+                return payment.CaptureAnswered(number, self._take(self.intents[session]))
             case payment.RefundIntent():
                 return self._refund(self.intents[request.session], request)
         raise TypeError(type(request).__name__)
@@ -95,7 +109,8 @@ class SimulatedGateway:
                 self._refused[request.key] = None
                 return payment.IntentRefused("currency_not_taken", request.number)
             name = f"pi_{len(self.intents) + 1}"
-            self.intents[request.session] = Intent(name, request.session, request.amount)
+            manual = request.capture_method == "manual"
+            self.intents[request.session] = Intent(name, request.session, request.amount, manual=manual)
         intent = self.intents[request.session]
         outcome = self._confirm(intent, request.attempt_key, request.reference)
         return payment.IntentCreated(intent.id, request.number, outcome)
@@ -106,7 +121,7 @@ class SimulatedGateway:
         if intent.status in ("open", "action"):
             match reference:
                 case "pm_ok":
-                    self._capture(intent)
+                    self._succeed(intent)
                 case "pm_action":
                     self._set(intent, "action")
                 case "pm_slow":
@@ -119,10 +134,36 @@ class SimulatedGateway:
 
     def _decide_late(self, intent: Intent) -> None:
         if self.chance.random() < 0.6:
-            self._capture(intent)
+            self._succeed(intent)
         else:
             self._set(intent, "open", "debit_failed")
         self._notify(intent)
+
+    def _succeed(self, intent: Intent) -> None:
+        """The money is taken, or set aside; then the bank may let go of it before it is captured."""
+        if not intent.manual:
+            self._capture(intent)
+            return
+        self._set(intent, "authorised")
+        if self.captures.random() < 0.2:
+            self.news += 1
+            self._later(self.captures.uniform(1.0, 20.0), lambda: self._lapse(intent))
+
+    def _lapse(self, intent: Intent) -> None:
+        if intent.status == "authorised":
+            self._set(intent, "canceled")
+            if self.captures.random() < 0.85:
+                self.world.loop.spawn(
+                    self.process, self._insist(intent.session, payment.GatewayNotified(intent.id)), "webhook"
+                )
+                return
+        self.news -= 1
+
+    def _take(self, intent: Intent) -> payment.Outcome:
+        """Sometimes it cannot be done just now, and nothing changes."""
+        if intent.status == "authorised" and self.captures.random() >= self.refuses:
+            self._capture(intent)
+        return intent.outcome()
 
     def _capture(self, intent: Intent) -> None:
         intent.captures.append(intent.amount)
@@ -146,7 +187,17 @@ class SimulatedGateway:
                 return payment.RefundAnswered(request.refund_id, request.number, False, "try_later")
             intent.refunds[request.key] = request.amount
             self.world.note(f"gateway: {request.amount} go back for {intent.session}")
+            if self.captures.random() < self.falls:
+                self.news += 1
+                self._later(self.captures.uniform(0.1, 10.0), lambda: self._fail_refund(intent, request))
         return payment.RefundAnswered(request.refund_id, request.number, True)
+
+    def _fail_refund(self, intent: Intent, request: payment.RefundIntent) -> None:
+        """It was taken, and cannot be paid back after all; the news comes, sooner or later."""
+        intent.refunds[request.key] = 0
+        self.world.note(f"gateway: {request.amount} did not go back for {intent.session}")
+        news = payment.NoteRefundFailed(request.refund_id, request.number, "lost_or_stolen_card")
+        self.world.loop.spawn(self.process, self._insist(intent.session, news), "webhook")
 
     # the shopper at the bank, and news for the shop
 
@@ -155,7 +206,7 @@ class SimulatedGateway:
         intent = self.intents.get(session)
         if intent is not None and intent.status == "action":
             if succeed:
-                self._capture(intent)
+                self._succeed(intent)
             else:
                 self._set(intent, "open", "authentication_failed")
             self._notify(intent)
@@ -167,13 +218,20 @@ class SimulatedGateway:
         if self.chance.random() < 0.85:
             self.world.loop.spawn(self.process, self._tell(intent), "webhook")
 
+    async def _insist(self, session: str, news: Message) -> None:
+        await self._say(session, news)
+        self.news -= 1
+
     async def _tell(self, intent: Intent) -> None:
+        await self._say(intent.session, payment.GatewayNotified(intent.id))
+
+    async def _say(self, session: str, news: Message) -> None:
         entities = self.entities
         assert entities is not None
         while True:
             await asyncio.sleep(self.chance.uniform(0.01, 2.0))
             try:
-                await entities.ask("payment", intent.session, payment.GatewayNotified(intent.id), seconds=3.0)
+                await entities.ask("payment", session, news, seconds=3.0)
             except (Unavailable, Overloaded):
                 continue
             return

@@ -67,7 +67,15 @@ def _check_order(name: str, order: OrderState, session: PaymentState | None, int
     net = intent.net if intent is not None else 0
     if intent is not None and intent.status in ("action", "processing"):
         yield f"order {name} has ended, its intent is still {intent.status}"
-    if order.status in STANDS and order.awaits_payment:
+    set_aside = intent is not None and intent.status == "authorised"
+    if set_aside and (order.status, order.payment_status) != ("confirmed", "authorised"):
+        yield f"order {name} is {order.status} ({order.payment_status}) and its money is still set aside"
+    if order.status == "confirmed" and order.payment_status == "authorised":
+        told = session is not None and session.attempt_state == "authorised"
+        # The bank may have let go of it with nobody told: that comes out when the order is packed.
+        if captures or not told or (not set_aside and intent is not None and intent.status != "canceled"):
+            yield f"order {name} counts on money that is not set aside: {intent}"
+    elif order.status in STANDS and order.awaits_payment:
         if captures != [order.total]:
             yield f"order {name} over {order.total} stands with captures {captures}"
         if net != order.paid - order.refunded:

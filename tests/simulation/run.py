@@ -154,6 +154,8 @@ class Simulation:
                     return f"{incarnation.process.name} {shard.id} is relayed to {owed.relayed} of {shard.seq}"
         if missing:
             return f"nobody has {list(missing)}"
+        if self.gateway.news:
+            return "the gateway has news"
         return self.flows.behind()
 
     async def read_all(self) -> None:

@@ -138,6 +138,7 @@ class Shopper:
             payment_reference=chance.choice(MEANS),
             prices=PRICES,
             deadline=chance.choice((5_000, 15_000, 40_000)),
+            capture_method=self.shop.gateway.capture_method,
         )
         key = device.key()
         self.shop.orders[order_id] = cart_id
@@ -197,6 +198,8 @@ def _without_prices(command: cart.CheckOut) -> cart.CheckOut:
         command.payment_reference,
         {},
         command.deadline,
+        command.expected_total,
+        command.capture_method,
     )
 
 

@@ -242,6 +242,10 @@ def _strings(app: FastAPI, accounts: Accounts) -> None:
         for number, name in enumerate(given):
             account.send(by_id[name], number * STEP)
 
+    @string("refunds/fail")
+    def fail_refund(account: Account, given: Any) -> Any:
+        return account.ledger.fail_refund(given["id"], given["reason"])
+
     @string("disputes")
     def disputes(account: Account, given: Any) -> Any:
         return account.ledger.dispute(given["charge"], given.get("reason", "fraudulent"))

@@ -47,10 +47,12 @@ class Ledger:
             "pi",
             "payment_intent",
             amount=amount,
+            amount_capturable=0,
             amount_received=0,
             currency=params["currency"],
             status="requires_payment_method",
             capture_method=params.get("capture_method", "automatic_async"),
+            payment_method_options=params.get("payment_method_options", {}),
             metadata=dict(params.get("metadata", {})),
             payment_method=None,
             payment_method_types=["card"],
@@ -107,10 +109,31 @@ class Ledger:
 
     def cancel(self, name: str) -> Object:
         intent = self.intent(name)
-        if intent["status"] not in OPEN:
+        if intent["status"] not in (*OPEN, "requires_capture"):
             raise unexpected(intent, "cancel")
-        intent.update(status="canceled", next_action=None, canceled_at=int(self._now()))
+        return self._let_go(intent)
+
+    def _let_go(self, intent: Object) -> Object:
+        if intent["status"] == "requires_capture":
+            charge = self.charges[intent["latest_charge"]]
+            charge.update(amount_refunded=charge["amount"], refunded=True)
+        intent.update(status="canceled", next_action=None, amount_capturable=0, canceled_at=int(self._now()))
         self._tell("payment_intent.canceled", intent, 1, 0.0)
+        return intent
+
+    def capture(self, name: str) -> Object:
+        intent = self.intent(name)
+        if intent["status"] != "requires_capture":
+            raise unexpected(intent, "capture")
+        means = _means(intent["payment_method"])
+        charge = self.charges[intent["latest_charge"]]
+        if means.lapses:
+            self._let_go(intent)
+            raise Refused(400, "invalid_request_error", "The charge has expired", code="charge_expired_for_capture")
+        charge.update(captured=True, amount_captured=charge["amount"])
+        intent.update(status="succeeded", amount_received=intent["amount"], amount_capturable=0)
+        self._tell("payment_intent.succeeded", intent, means.webhooks, means.webhook_after)
+        self._tell("charge.captured", charge, min(means.webhooks, 1), means.webhook_after)
         return intent
 
     def _decline(self, intent: Object, means: Means, code: str, decline_code: str | None) -> None:
@@ -134,11 +157,19 @@ class Ledger:
         self._tell("payment_intent.requires_action", intent, 1, 0.0)
 
     def _succeed(self, intent: Object, means: Means) -> None:
+        options = intent["payment_method_options"].get(means.kind, {})
         charge = self._charge(intent, means, "succeeded")
+        self._settles.pop(intent["id"], None)
+        if options.get("capture_method") == "manual":
+            charge.update(captured=False, amount_captured=0)
+            intent.update(status="requires_capture", amount_capturable=intent["amount"], latest_charge=charge["id"])
+            intent["next_action"] = None
+            event = "payment_intent.amount_capturable_updated"
+            self._tell(event, intent, means.webhooks, means.webhook_after)
+            return
         intent.update(
             status="succeeded", amount_received=intent["amount"], next_action=None, latest_charge=charge["id"]
         )
-        self._settles.pop(intent["id"], None)
         self._tell("payment_intent.succeeded", intent, means.webhooks, means.webhook_after)
         self._tell("charge.succeeded", charge, min(means.webhooks, 1), means.webhook_after)
         if means.disputed:
@@ -215,6 +246,7 @@ class Ledger:
         )
         page["url"] = f"{self._pages}/checkout/{page['id']}"
         page["intent_metadata"] = dict(params.get("payment_intent_data", {}).get("metadata", {}))
+        page["intent_options"] = params.get("payment_method_options", {})
         self.hosted[page["id"]] = page
         return page
 
@@ -227,6 +259,7 @@ class Ledger:
         """Whether the shopper's means were taken; if not they may try others."""
         if page["payment_intent"] is None:
             made = {"amount": page["amount_total"], "currency": page["currency"], "metadata": page["intent_metadata"]}
+            made["payment_method_options"] = page["intent_options"]
             page["payment_intent"] = self.create(made)["id"]
         try:
             self.confirm(page["payment_intent"], {"payment_method": method})
@@ -272,9 +305,15 @@ class Ledger:
         self._refunded(charge, amount)
         self._tell("refund.created", refund, 1, 0.0)
         if _means(intent["payment_method"]).refund_fails:
-            refund.update(status="failed", failure_reason="expired_or_canceled_card")
-            self._refunded(charge, -amount)
-            self._tell("refund.failed", refund, 1, 0.0)
+            self.fail_refund(refund["id"], "expired_or_canceled_card")
+        return refund
+
+    def fail_refund(self, name: str, reason: str) -> Object:
+        """What had succeeded, or was about to, did not."""
+        refund = self.refunds[name]
+        refund.update(status="failed", failure_reason=reason)
+        self._refunded(self.charges[refund["charge"]], -refund["amount"])
+        self._tell("refund.failed", refund, 1, 0.0)
         return refund
 
     def _refunded(self, charge: Object, amount: int) -> None:

@@ -8,6 +8,7 @@ class Means(NamedTuple):
 
     `code`, `decline_code`: of a decline. `lost`: it is done, and its answer never leaves. `holds`: seconds that the
     answer waits so that the webhook is there first. `webhooks`: copies sent. `webhook_after`: seconds until then.
+    `lapses`: what was set aside no longer is when it is to be captured.
     `refund_fails`: a refund is accepted, and fails afterwards.
     """
 
@@ -24,6 +25,7 @@ class Means(NamedTuple):
     webhook_after: float = 0.0
     refund_fails: bool = False
     disputed: bool = False
+    lapses: bool = False
 
 
 METHODS = {
@@ -43,6 +45,7 @@ METHODS = {
     "pm_webhook_early": Means(holds=0.3),
     "pm_webhook_late": Means(webhook_after=3.0),
     "pm_webhook_twice": Means("settles", settles_seconds=0.3, webhooks=2),
+    "pm_authorisation_lapses": Means(lapses=True),
     "pm_webhook_never": Means("settles", settles_seconds=0.3, webhooks=0),
 }
 """By the names that Stripe's test mode takes as well, and ours behind them."""

@@ -23,6 +23,8 @@ def routed(ledger: Ledger, method: str, path: str, params: Params) -> Object:
             found = ledger.confirm(name, params)
         case ("POST", "payment_intents", name, "cancel"):
             found = ledger.cancel(name)
+        case ("POST", "payment_intents", name, "capture"):
+            found = ledger.capture(name)
         case ("GET", "payment_intents", "search"):
             return _page(ledger, "search_result", path, _searched(ledger, params), params)
         case ("GET", "payment_intents", name):

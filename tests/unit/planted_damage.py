@@ -333,7 +333,8 @@ MONEY: list[tuple[str, Damage, str]] = [
         "an intent for no order",
         sql(
             "gateway",
-            "INSERT INTO intents VALUES ('pi', 'o-zzz', 1, 'GBP', 'canceled', NULL, NULL, NULL, NULL, NULL, 1)",
+            "INSERT INTO intents (id, session, amount, currency, status, created_at)"
+            " VALUES ('pi', 'o-zzz', 1, 'GBP', 'canceled', 1)",
         ),
         "The gateway has an intent for o-zzz, which is no order.",
     ),

@@ -46,12 +46,13 @@ class ScriptedGateway:
         currency: str,
         *,
         attempt: Attempt | None = None,
+        capture_method: payment.CaptureMethod = "automatic",
         at: int = 0,
         seconds: float = 5.0,
     ) -> IntentState:
         self.since.append(at)
         self.deadlines.append(seconds)
-        return self._intent("create", session, amount, currency, attempt)
+        return self._intent("create", session, amount, currency, attempt, capture_method)
 
     async def confirm(
         self,
@@ -78,6 +79,10 @@ class ScriptedGateway:
         self.deadlines.append(seconds)
         return self._intent("cancel", intent)
 
+    async def capture(self, intent: str, *, key: str, seconds: float = 5.0) -> IntentState:
+        self.deadlines.append(seconds)
+        return self._intent("capture", intent, key)
+
     async def close(self) -> None:
         pass
 
@@ -95,10 +100,11 @@ def state(status: Status, **known: object) -> IntentState:
     return IntentState("pi", "s", 10, "EUR", status, **known)  # type: ignore[arg-type]
 
 
-CREATE = payment.CreateIntent("s", 10, "EUR", 2, 1, "wallet", "pm_wallet", at=5)
+CREATE = payment.CreateIntent("s", 10, "EUR", 2, 1, "wallet", "pm_wallet", at=5, capture_method="manual")
 CONFIRM = payment.ConfirmIntent("s", "pi", 2, "card", "pm_card_visa", at=6)
 LOOK = payment.LookUp("s", "pi", 4)
 CANCEL = payment.CancelIntent("s", "pi")
+CAPTURE = payment.CaptureIntent("s", "pi", 2)
 REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3, at=7)
 
 
@@ -113,6 +119,7 @@ REFUND = payment.RefundIntent("s", "pi", "r1", 7, 3, at=7)
             payment.Outcome("requires_action", action_type="three_d_secure", action_url="/page"),
         ),
         (state("processing"), payment.Outcome("processing")),
+        (state("requires_capture"), payment.Outcome("authorised")),
         (state("canceled"), payment.Outcome("canceled")),
     ],
 )
@@ -149,6 +156,7 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
     assert await effects.run(CONFIRM) == payment.AttemptAnswered(2, outcome(paid))
     assert await effects.run(LOOK) == payment.LookedUp(4, outcome(paid))
     assert await effects.run(CANCEL) == payment.Cancelled(outcome(paid))
+    assert await effects.run(CAPTURE) == payment.CaptureAnswered(2, outcome(paid))
     gateway.answer = RefundState("s/refund/r1/3", 7, True)
     assert await effects.run(REFUND) == payment.RefundAnswered("r1", 3, True, raw=redacted(gateway.answer))
     assert gateway.asked == [
@@ -158,15 +166,17 @@ async def test_each_request_asks_the_gateway_under_its_key() -> None:
             10,
             "EUR",
             Attempt("s/attempt/1", "wallet", "pm_wallet", "https://shop/api/payments/s/return"),
+            "manual",
         ),
-        ("create", "s", 10, "EUR", None),
+        ("create", "s", 10, "EUR", None, "automatic"),
         ("confirm", "pi", "s/attempt/2", "card", "pm_card_visa", "https://shop/api/payments/s/return"),
         ("look_up", "s", "pi"),
         ("cancel", "pi"),
+        ("capture", "pi", "s/capture/2"),
         ("refund", "pi", "s/refund/r1/3", 7),
     ]
     assert gateway.since == [5, 0, 6, 7]
-    assert gateway.deadlines == [17.0] * 6
+    assert gateway.deadlines == [17.0] * 7
 
 
 async def test_refusals_are_answers() -> None:
@@ -179,7 +189,7 @@ async def test_refusals_are_answers() -> None:
     assert await refused.run(REFUND) == payment.RefundAnswered("r1", 3, False, "expired_card", redacted(said))
 
 
-@pytest.mark.parametrize("request_", [CREATE, CONFIRM, LOOK, CANCEL, REFUND])
+@pytest.mark.parametrize("request_", [CREATE, CONFIRM, LOOK, CANCEL, CAPTURE, REFUND])
 async def test_silence_is_no_answer(request_: payment.EFFECTS) -> None:
     with pytest.raises(GatewayTimeout):
         await PaymentEffects(ScriptedGateway(GatewayTimeout("late"))).run(request_)

@@ -23,6 +23,7 @@ from serve.payments.gateway.calls import (
     Refund,
     Reply,
 )
+from serve.payments.gateway.tables import SCHEMA
 
 
 class Bench:
@@ -329,3 +330,20 @@ def test_a_card_is_told_by_its_brand_and_last_digits(
 ) -> None:
     assert bench.confirm(reference, method=method).method_details == card
     assert bench.found().method_details == card
+
+
+def test_a_file_from_before_there_was_manual_capture(tmp_path: Path) -> None:
+    before = SCHEMA.replace(", capture_method TEXT NOT NULL DEFAULT 'automatic'", "")
+    assert before != SCHEMA
+    database = sqlite3.connect(tmp_path / "gateway.db")
+    database.executescript(before)
+    database.execute(
+        "INSERT INTO intents (id, session, amount, currency, status, created_at)"
+        " VALUES ('pi_old', 's1', 1999, 'EUR', 'requires_payment_method', 1)"
+    )
+    database.commit()
+    database.close()
+    bench = Bench(tmp_path)
+    bench.restart()
+    assert bench.confirm("pm_card_visa").status == "succeeded"
+    bench.book.close()

@@ -8,7 +8,11 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Status = Literal["requires_payment_method", "requires_action", "processing", "succeeded", "canceled"]
+from actors.payment import CaptureMethod
+
+Status = Literal[
+    "requires_payment_method", "requires_action", "processing", "requires_capture", "succeeded", "canceled"
+]
 
 
 class GatewayTimeout(Exception):
@@ -88,12 +92,14 @@ class PaymentGateway(Protocol):
         currency: str,
         *,
         attempt: Attempt | None = None,
+        capture_method: CaptureMethod = "automatic",
         at: int = 0,
         seconds: float = 5.0,
     ) -> IntentState:
         """One intent a session: a repetition is answered with the intent that stands.
 
-        With an `attempt` it is confirmed at once, and the answer is that of `confirm`.
+        With an `attempt` it is confirmed at once, and the answer is that of `confirm`. Manual: cards and wallets end as
+        `requires_capture`, the money set aside; what cannot wait, such as a transfer, is captured as ever.
         """
 
     async def confirm(
@@ -114,6 +120,9 @@ class PaymentGateway(Protocol):
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         """Cancel what can be cancelled; the answer tells what is true afterwards (it may have succeeded before)."""
+
+    async def capture(self, intent: str, *, key: str, seconds: float = 5.0) -> IntentState:
+        """Take all that was set aside, once; the answer tells what is true afterwards, captured or not."""
 
     async def refund(
         self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0

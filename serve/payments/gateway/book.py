@@ -17,6 +17,7 @@ from serve.payments.gateway.calls import (
     Account,
     Call,
     Cancel,
+    Capture,
     Confirm,
     Create,
     Decide,
@@ -28,9 +29,9 @@ from serve.payments.gateway.calls import (
     Reply,
     Result,
 )
-from serve.payments.gateway.outcomes import DECLINED_BY_SHOPPER, Behaviour, behaviour, card
+from serve.payments.gateway.outcomes import DECLINED_BY_SHOPPER, SET_ASIDE, Behaviour, behaviour, card
 from serve.payments.gateway.outgoing import Outgoing
-from serve.payments.gateway.tables import READ, SCHEMA, Transaction
+from serve.payments.gateway.tables import MANUAL, READ, SCHEMA, Transaction
 
 
 class GatewayBook:
@@ -42,6 +43,8 @@ class GatewayBook:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + SCHEMA)
+        if "capture_method" not in [column[1] for column in self._db.execute("PRAGMA table_info(intents)")]:
+            self._db.execute(MANUAL)
         self._outgoing = Outgoing(self._db)
 
     def carry_out(self, calls: Sequence[Call]) -> list[Reply]:
@@ -111,6 +114,8 @@ class GatewayBook:
                 return Reply(self._read("session = ?", call.session))
             case Cancel():
                 return Reply(self._cancel(call))
+            case Capture():
+                return Reply(self._take(call))
             case Refund():
                 return Reply(self._refund(call))
             case OpenPage():
@@ -129,9 +134,9 @@ class GatewayBook:
         if call.amount <= 0:
             return Problem("amount_too_small", "An intent is for at least one minor unit.")
         self._db.execute(
-            "INSERT INTO intents (id, session, amount, currency, status, created_at)"
-            " VALUES (?, ?, ?, ?, 'requires_payment_method', ?) ON CONFLICT (session) DO NOTHING",
-            ("pi_" + secrets.token_hex(12), call.session, call.amount, call.currency, self._now()),
+            "INSERT INTO intents (id, session, amount, currency, status, created_at, capture_method)"
+            " VALUES (?, ?, ?, ?, 'requires_payment_method', ?, ?) ON CONFLICT (session) DO NOTHING",
+            ("pi_" + secrets.token_hex(12), call.session, call.amount, call.currency, self._now(), call.capture_method),
         )
         found = self._read("session = ?", call.session)
         if found is not None and (found.amount, found.currency) != (call.amount, call.currency):
@@ -147,7 +152,7 @@ class GatewayBook:
         before = self._intent(call.intent)
         if before is None:
             return Reply(_no_such_intent(call.intent))
-        if before.status in ("processing", "succeeded", "canceled"):
+        if before.status in ("processing", "requires_capture", "succeeded", "canceled"):
             return Reply(before)
         how = behaviour(call.method, call.reference)
         query = "SELECT coalesce(max(number), 0) + 1 FROM attempts WHERE intent = ?"
@@ -164,7 +169,7 @@ class GatewayBook:
     def _start(self, intent: IntentState, key: str, number: int, how: Behaviour) -> IntentState:
         """Move the intent the way its behaviour says; the last attempt's code and page are gone from here on."""
         if how.result == "succeed":
-            return self._capture(intent.id, key, how, self._now())
+            return self._succeed(intent.id, key, how, self._now())
         url = f"{self._pages}/pages/{intent.id}/{number}" if how.result == "act" else None
         settles_at = self._now() + how.settles_ms if how.result == "settle" else None
         status = {"decline": "requires_payment_method", "act": "requires_action", "settle": "processing"}[how.result]
@@ -174,6 +179,34 @@ class GatewayBook:
             (status, key, how.code, how.action, url, settles_at, intent.id),
         )
         return self._present(intent.id)
+
+    def _succeed(self, intent: str, key: str, how: Behaviour, ended_at: int) -> IntentState:
+        """The money is taken, or set aside where that was asked for and the method can wait."""
+        query = "SELECT i.capture_method, a.method FROM intents i, attempts a WHERE i.id = ? AND a.key = ?"
+        capture_method, method = self._db.execute(query, (intent, key)).fetchone()
+        if capture_method == "automatic" or method not in SET_ASIDE:
+            return self._capture(intent, key, how, ended_at)
+        self._db.execute(
+            "UPDATE intents SET status = 'requires_capture', attempt = ?, code = NULL, action_type = NULL,"
+            " action_url = NULL, settles_at = NULL WHERE id = ?",
+            (key, intent),
+        )
+        after = self._present(intent)
+        event = "payment_intent.amount_capturable_updated"
+        self._outgoing.add(event, after, how.webhooks, self._now(), how.webhook_after_ms)
+        return after
+
+    def _take(self, call: Capture) -> Result:
+        before = self._intent(call.intent)
+        if before is None:
+            return _no_such_intent(call.intent)
+        if before.status != "requires_capture":
+            return before
+        key = before.attempt or ""
+        how = self._behaviour(key)
+        if how.lapses:
+            return self._cancel(Cancel(call.intent))
+        return self._capture(call.intent, key, how, self._now())
 
     def _capture(self, intent: str, key: str, how: Behaviour, ended_at: int) -> IntentState:
         self._db.execute(
@@ -246,7 +279,7 @@ class GatewayBook:
         key = intent.attempt or ""
         how = self._behaviour(key)
         if call.approve:
-            self._capture(intent.id, key, how, self._now())
+            self._succeed(intent.id, key, how, self._now())
         else:
             self._db.execute(
                 "UPDATE intents SET status = 'requires_payment_method', code = ?, action_type = NULL,"
@@ -278,7 +311,7 @@ class GatewayBook:
         *fields, settles_at, method, reference = row
         intent = IntentState(*[*fields, card(method, reference)])
         if settles_at is not None and settles_at <= self._now() and intent.attempt is not None:
-            return self._capture(intent.id, intent.attempt, self._behaviour(intent.attempt), settles_at)
+            return self._succeed(intent.id, intent.attempt, self._behaviour(intent.attempt), settles_at)
         return intent
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from actors.payment import CaptureMethod
 from serve.payments.gateway.base import Attempt, IntentState, RefundState
 
 
@@ -12,6 +13,7 @@ class Create(msgspec.Struct, frozen=True):
     amount: int
     currency: str
     attempt: Attempt | None = None
+    capture_method: CaptureMethod = "automatic"
 
 
 class Confirm(msgspec.Struct, frozen=True):
@@ -27,6 +29,10 @@ class Find(msgspec.Struct, frozen=True):
 
 
 class Cancel(msgspec.Struct, frozen=True):
+    intent: str
+
+
+class Capture(msgspec.Struct, frozen=True):
     intent: str
 
 
@@ -51,7 +57,7 @@ class Decide(msgspec.Struct, frozen=True):
     approve: bool
 
 
-Call = Create | Confirm | Find | Cancel | Refund | OpenPage | Decide
+Call = Create | Confirm | Find | Cancel | Capture | Refund | OpenPage | Decide
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from actors.payment import CaptureMethod
 from serve.payments.gateway.base import (
     Attempt,
     GatewayRejected,
@@ -19,6 +20,7 @@ from serve.payments.gateway.base import (
 from serve.payments.gateway.calls import (
     Call,
     Cancel,
+    Capture,
     Confirm,
     Create,
     Decide,
@@ -54,10 +56,11 @@ class GatewayClient:
         currency: str,
         *,
         attempt: Attempt | None = None,
+        capture_method: CaptureMethod = "automatic",
         at: int = 0,
         seconds: float = 5.0,
     ) -> IntentState:
-        return _of(IntentState, await self._ask(Create(session, amount, currency, attempt), seconds))
+        return _of(IntentState, await self._ask(Create(session, amount, currency, attempt, capture_method), seconds))
 
     async def confirm(
         self,
@@ -78,6 +81,9 @@ class GatewayClient:
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         return _of(IntentState, await self._ask(Cancel(intent), seconds))
+
+    async def capture(self, intent: str, *, key: str, seconds: float = 5.0) -> IntentState:
+        return _of(IntentState, await self._ask(Capture(intent), seconds))
 
     async def refund(
         self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0

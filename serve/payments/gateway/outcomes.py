@@ -16,6 +16,7 @@ class Behaviour:
     `lost`: it is carried out, and the first caller never hears of it.
     `hold_ms`: the answer stays on its way that long, so that a webhook can overtake it.
     `refund_code`: why the first refund is refused; later ones work.
+    `lapses`: what was set aside no longer is when it is to be captured.
     `webhooks`: copies sent of the event that tells the end, `webhook_after_ms` after that end.
     """
 
@@ -29,6 +30,7 @@ class Behaviour:
     webhooks: int = 0
     webhook_after_ms: int = 0
     refund_code: str | None = None
+    lapses: bool = False
 
 
 VISA = MethodDetails("visa", "4242")
@@ -59,8 +61,12 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "pm_webhook_early": Behaviour("succeed", hold_ms=300, webhooks=1),
     "pm_webhook_late": Behaviour("succeed", webhooks=1, webhook_after_ms=3_000),
     "pm_webhook_twice": Behaviour("settle", settles_ms=300, webhooks=2),
+    "pm_authorisation_lapses": Behaviour("succeed", lapses=True),
     "pm_webhook_never": Behaviour("settle", settles_ms=300),
 }
+
+SET_ASIDE = ("card", "wallet")
+"""Methods whose money can wait to be captured."""
 
 DEFAULT_REFERENCES = {"wallet": "pm_wallet", "bank_redirect": "pm_bank_redirect"}
 

@@ -6,7 +6,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
     id TEXT PRIMARY KEY, session TEXT NOT NULL UNIQUE, amount INTEGER NOT NULL, currency TEXT NOT NULL,
     status TEXT NOT NULL, attempt TEXT, code TEXT, action_type TEXT, action_url TEXT, settles_at INTEGER,
-    created_at INTEGER NOT NULL);
+    created_at INTEGER NOT NULL, capture_method TEXT NOT NULL DEFAULT 'automatic');
 CREATE INDEX IF NOT EXISTS intents_settling ON intents (settles_at) WHERE settles_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS attempts (
     key TEXT PRIMARY KEY, intent TEXT NOT NULL, number INTEGER NOT NULL, method TEXT NOT NULL, reference TEXT,
@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS refunds (
     intent TEXT NOT NULL, refund_id TEXT NOT NULL, amount INTEGER NOT NULL, ok INTEGER NOT NULL, code TEXT,
     refunded_at INTEGER NOT NULL, PRIMARY KEY (intent, refund_id));
 """
+MANUAL = "ALTER TABLE intents ADD COLUMN capture_method TEXT NOT NULL DEFAULT 'automatic'"
+"""For a file from before there was manual capture."""
+
 READ = """
 SELECT i.id, i.session, i.amount, i.currency, i.status, i.attempt, i.code, i.action_type, i.action_url,
     coalesce((SELECT amount FROM captures c WHERE c.intent = i.id), 0),

@@ -9,6 +9,7 @@ from typing import Any
 
 import stripe
 
+from actors.payment import CaptureMethod
 from serve.gateway.clock import now_ms
 from serve.payments.gateway.base import (
     Attempt,
@@ -18,13 +19,15 @@ from serve.payments.gateway.base import (
     RefundState,
 )
 from serve.payments.stripe.calls import KeptFailure, StripeCalls, Within
-from serve.payments.stripe.hosted import HostedPages, is_hosted
+from serve.payments.stripe.hosted import HostedPages, capture_options, is_hosted
 from serve.payments.stripe.intents import (
     ATTEMPT,
     REFUND,
     SESSION,
     Dispute,
+    PaidBack,
     intent_in,
+    paid_back,
     plain,
     refund_state,
     rejection,
@@ -63,6 +66,7 @@ class StripeGateway:
         currency: str,
         *,
         attempt: Attempt | None = None,
+        capture_method: CaptureMethod = "automatic",
         at: int = 0,
         seconds: float = 5.0,
     ) -> IntentState:
@@ -73,10 +77,10 @@ class StripeGateway:
                 raise GatewayRejected(EXPIRED, "it never reached Stripe, and is too old to be sent again")
             return found
         key = f"{session}/intent" if attempt is None else attempt.key
-        params = _creation(session, amount, currency, attempt)
+        params = _creation(session, amount, currency, attempt) | capture_options(capture_method)
         try:
             if attempt is not None and not attempt.reference:
-                return await self._pages.open(session, amount, currency, attempt, run)
+                return await self._pages.open(session, amount, currency, attempt, capture_method, run)
             made = await run(lambda: self._intents.create_async(params, {"idempotency_key": key}))
         except stripe.IdempotencyError:
             return await self._made_otherwise(session, amount, currency, run)
@@ -135,13 +139,31 @@ class StripeGateway:
 
     async def cancel(self, intent: str, *, seconds: float = 5.0) -> IntentState:
         run = self._calls.within(seconds)
-        if is_hosted(intent):
-            return await self._pages.close(intent, run)
+        if not is_hosted(intent):
+            return await self._cancelled(intent, run)
+        closed = await self._pages.close(intent, run)
+        if closed.status != "requires_capture":
+            return closed
+        await self._cancelled(await self._pages.intent_of(intent, run), run)
+        return await self._pages.look(intent, run)
+
+    async def _cancelled(self, intent: str, run: Within) -> IntentState:
         params: Any = {"expand": EXPAND}
         try:
             return state_of(plain(await run(lambda: self._intents.cancel_async(intent, params))))
         except stripe.StripeError as error:
             return await self._after(error, run)
+
+    async def capture(self, intent: str, *, key: str, seconds: float = 5.0) -> IntentState:
+        """Stripe captures an intent once, whatever its key: however it ended, the intent tells."""
+        run = self._calls.within(seconds)
+        paid = await self._pages.intent_of(intent, run) if is_hosted(intent) else intent
+        params: Any = {"expand": EXPAND}
+        try:
+            made = await run(lambda: self._intents.capture_async(paid, params, {"idempotency_key": key}))
+        except (KeptFailure, stripe.StripeError):
+            return await self._retrieved(intent, run)
+        return await self._pages.look(intent, run) if is_hosted(intent) else state_of(plain(made))
 
     async def refund(
         self, intent: str, *, refund_id: str, amount: int, at: int = 0, seconds: float = 5.0
@@ -182,6 +204,14 @@ class StripeGateway:
             reason=found["reason"],
             status=found["status"],
         )
+
+    async def paid_back(self, name: str, *, seconds: float = 5.0) -> PaidBack:
+        """A refund as it is now."""
+        run = self._calls.within(seconds)
+        try:
+            return paid_back(plain(await run(lambda: self._refunds.retrieve_async(name))))
+        except stripe.StripeError as error:
+            raise rejection(error) from None
 
     def _expired(self, at: int) -> bool:
         return at > 0 and self._now() - at >= KEYS_LIVE_MS

@@ -8,6 +8,7 @@ from typing import Any
 
 import stripe
 
+from actors.payment import CaptureMethod
 from serve.payments.gateway.base import Attempt, GatewayRejected, IntentState
 from serve.payments.stripe.calls import StripeCalls, Within
 from serve.payments.stripe.intents import ATTEMPT, SESSION, plain, rejection, state_of
@@ -25,9 +26,11 @@ class HostedPages:
     def __init__(self, calls: StripeCalls) -> None:
         self._pages = calls.v1.checkout.sessions
 
-    async def open(self, session: str, amount: int, currency: str, attempt: Attempt, run: Within) -> IntentState:
+    async def open(
+        self, session: str, amount: int, currency: str, attempt: Attempt, capture_method: CaptureMethod, run: Within
+    ) -> IntentState:
         """A page for the amount; the state asks the shopper to go there. Raises what stripe-python raises."""
-        params = _page(session, amount, currency, attempt)
+        params = _page(session, amount, currency, attempt) | capture_options(capture_method)
         return state_of_page(
             plain(await run(lambda: self._pages.create_async(params, {"idempotency_key": attempt.key})))
         )
@@ -46,7 +49,10 @@ class HostedPages:
         return found
 
     async def close(self, name: str, run: Within) -> IntentState:
-        """Nobody can pay there any more; the state is what is true then, canceled or not. Raises GatewayRejected."""
+        """Nobody can pay there any more; the state is what is true then, canceled or not. Raises GatewayRejected.
+
+        It may be `requires_capture`: what was paid there before is set aside, and its intent is cancelled by itself.
+        """
         params: Any = {"expand": EXPAND}
         try:
             found = plain(await run(lambda: self._pages.expire_async(name, params)))
@@ -69,6 +75,13 @@ class HostedPages:
             return plain(await run(lambda: self._pages.retrieve_async(name, params)))
         except stripe.StripeError as error:
             raise rejection(error) from None
+
+
+def capture_options(capture_method: CaptureMethod) -> dict[str, Any]:
+    """Wallets are cards to Stripe. For other methods the intent's own `automatic` holds: most of them cannot wait."""
+    if capture_method == "automatic":
+        return {}
+    return {"payment_method_options": {"card": {"capture_method": "manual"}}}
 
 
 def _page(session: str, amount: int, currency: str, attempt: Attempt) -> Any:
@@ -98,7 +111,7 @@ def state_of_page(page: dict[str, Any], *, ended: str = "requires_payment_method
     }
     intent = page.get("payment_intent")
     paid = state_of(intent) if isinstance(intent, dict) else None
-    if paid is not None and paid.status in ("succeeded", "processing", "canceled"):
+    if paid is not None and paid.status in ("succeeded", "requires_capture", "processing", "canceled"):
         more: dict[str, Any] = {
             "captured": paid.captured,
             "refunded": paid.refunded,

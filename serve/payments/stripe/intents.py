@@ -22,13 +22,20 @@ class Dispute(msgspec.Struct, frozen=True):
     status: str
 
 
+class PaidBack(msgspec.Struct, frozen=True):
+    """A refund as Stripe has it now. `key`: under which the shop asked for it; empty if it was not the shop."""
+
+    key: str
+    failed: bool
+    code: str
+
+
 _STATUS: dict[str, Status] = {
     "requires_payment_method": "requires_payment_method",
     "requires_confirmation": "requires_payment_method",
     "requires_action": "requires_action",
     "processing": "processing",
-    # We ask for automatic capture only; if it comes nevertheless, money is set aside and not taken.
-    "requires_capture": "processing",
+    "requires_capture": "requires_capture",
     "succeeded": "succeeded",
     "canceled": "canceled",
 }
@@ -64,6 +71,8 @@ def state_of(intent: dict[str, Any]) -> IntentState:
     error = intent.get("last_payment_error") or {}
     charge = intent.get("latest_charge")
     charge = charge if isinstance(charge, dict) else {}
+    # Of a charge that was never captured Stripe says that it is refunded once it is let go.
+    taken = bool(intent.get("amount_received"))
     status = _STATUS[intent["status"]]
     url, kind = _action_of(intent) if status == "requires_action" else (None, None)
     failed = status == "requires_payment_method" and bool(error)
@@ -78,7 +87,7 @@ def state_of(intent: dict[str, Any]) -> IntentState:
         action_type=kind,
         action_url=url,
         captured=intent.get("amount_received") or 0 if status == "succeeded" else 0,
-        refunded=charge.get("amount_refunded") or 0,
+        refunded=charge.get("amount_refunded") or 0 if taken else 0,
         method_details=_card_of(error.get("payment_method") if failed else charge.get("payment_method_details")),
     )
 
@@ -111,6 +120,12 @@ def refund_state(refund: dict[str, Any], refund_id: str) -> RefundState:
     ok = refund["status"] not in ("failed", "canceled")
     code = None if ok else str(refund.get("failure_reason") or refund["status"])
     return RefundState(refund_id, refund["amount"], ok, code)
+
+
+def paid_back(refund: dict[str, Any]) -> PaidBack:
+    key = str((refund.get("metadata") or {}).get(REFUND, ""))
+    made = refund_state(refund, key)
+    return PaidBack(key, not made.ok, made.code or "")
 
 
 def rejection(error: stripe.StripeError) -> GatewayRejected:

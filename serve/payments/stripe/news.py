@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client import Counter
 
 from actors.decision import Message
-from actors.payment import GatewayNotified, NoteDispute
+from actors.payment import GatewayNotified, NoteDispute, NoteRefundFailed
 from actors.runtime.ports import Entities
 from serve.gateway import clock
 from serve.gateway.problems import Problem
@@ -20,11 +20,12 @@ from serve.payments.gateway.base import GatewayRejected, GatewayTimeout, Gateway
 from serve.payments.gateway.webhooks import BadSignature, verify
 from serve.payments.inbox import Inbox
 from serve.payments.service import BAD_SIGNATURE
-from serve.payments.stripe.intents import SESSION, Dispute
+from serve.payments.stripe.intents import SESSION, Dispute, PaidBack
 
 SIGNATURE_HEADER = "Stripe-Signature"
 DISPUTE = "charge.dispute."
-REFUND_FAILED = "refund.failed"
+REFUNDS = ("refund.failed", "refund.updated", "charge.refund.updated")
+"""News of refunds that Stripe had accepted before."""
 
 WEBHOOKS = Counter("troupe_stripe_webhooks_total", "Stripe's webhooks that were dealt with, and how.", ["outcome"])
 DISPUTES = Counter(
@@ -51,6 +52,7 @@ class Asks(Protocol):
 
     async def session_of(self, intent: str) -> str: ...
     async def dispute(self, name: str) -> Dispute: ...
+    async def paid_back(self, name: str) -> PaidBack: ...
 
 
 class StripeNews:
@@ -120,10 +122,18 @@ class StripeNews:
                 dispute.reason,
                 dispute.amount,
             )
-        elif event.type == REFUND_FAILED:
-            REFUNDS_FAILED.inc()
-            log.error("a refund of payment %s failed after Stripe had accepted it: %s", session, _text(about.get("id")))
+        elif event.type in REFUNDS and self._stripe is not None:
+            await self._tell_of_refund(session, event.id, await self._stripe.paid_back(_text(about.get("id"))))
         return session
+
+    async def _tell_of_refund(self, session: str, event_id: str, refund: PaidBack) -> None:
+        """Whatever the event says, the session hears of it only if the refund of its own has failed."""
+        refund_id, _, number = refund.key.removeprefix(f"{session}/refund/").rpartition("/")
+        if not refund.failed or not refund.key.startswith(f"{session}/refund/") or not number.isdigit():
+            return
+        REFUNDS_FAILED.inc()
+        log.error("refund %s of payment %s failed after Stripe had accepted it: %s", refund_id, session, refund.code)
+        await self._ask(session, NoteRefundFailed(refund_id, int(number), refund.code), f"{event_id}/refund")
 
     async def _ask(self, session: str, command: Message, name: str) -> None:
         command_id = blake2b(f"stripe\0{name}".encode(), digest_size=16).hexdigest()

@@ -28,10 +28,14 @@ Object = dict[str, Any]
 
 
 class Account(NamedTuple):
-    """What one side has of a session, in minor units of a currency. `at`: when it last did anything (UTC, ms)."""
+    """What one side has of a session, in minor units of a currency. `at`: when it last did anything (UTC, ms).
+
+    `set_aside`: authorised, and neither captured nor let go.
+    """
 
     captured: int = 0
     refunded: int = 0
+    set_aside: int = 0
     currency: str = ""
     at: int = 0
 
@@ -129,6 +133,10 @@ class Reconciliation:
             said.append(
                 f"Stripe has captured {theirs.captured} for session {session} ({names}), the shop {ours.captured}."
             )
+        if theirs.set_aside != ours.set_aside:
+            said.append(
+                f"Stripe has set aside {theirs.set_aside} for session {session} ({names}), the shop {ours.set_aside}."
+            )
         if theirs.refunded != ours.refunded:
             elsewhere = self._made_elsewhere(intents)
             more = f", of it not asked for by the shop: {elsewhere}" if elsewhere else ""
@@ -149,9 +157,12 @@ class Reconciliation:
             charge = intent.get("latest_charge") or {}
             refunds = self._refunds.get(intent["id"], [])
             times = [intent["created"], charge.get("created", 0), *(one["created"] for one in refunds)]
+            captured = intent.get("amount_received") or 0
             made = Account(
-                made.captured + (intent.get("amount_received") or 0),
-                made.refunded + (charge.get("amount_refunded") or 0),
+                made.captured + captured,
+                # What was set aside and let go counts as refunded there; nothing had moved.
+                made.refunded + (charge.get("amount_refunded") or 0 if captured else 0),
+                made.set_aside + (intent.get("amount_capturable") or 0),
                 intent["currency"].upper(),
                 max(made.at, 1000 * max(times)),
             )
@@ -209,9 +220,21 @@ def _session(intent: Object) -> str:
 
 
 def _in_shop(rows: list[Transaction]) -> Account:
+    """`rows`: of one session, in their order."""
+    set_aside = 0
+    for row in rows:
+        if row.kind == "authorisation":
+            set_aside = row.amount
+        elif row.kind in ("capture", "cancellation"):
+            set_aside = 0
+
+    def sum_of(kind: str) -> int:
+        return sum(row.amount for row in rows if row.kind == kind)
+
     return Account(
-        sum(row.amount for row in rows if row.kind == "capture"),
-        sum(row.amount for row in rows if row.kind == "refund"),
+        sum_of("capture"),
+        sum_of("refund") - sum_of("refund_reversed"),
+        set_aside,
         next((row.currency for row in rows if row.currency), ""),
         max((row.at for row in rows), default=0),
     )
