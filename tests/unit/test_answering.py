@@ -15,20 +15,11 @@ from fastapi.responses import StreamingResponse
 from serve.gateway.answering import LATE
 from serve.gateway.call import Bounds
 from serve.gateway.front import Front
-from serve.gateway.keys import Keys
-from serve.gateway.passwords import Passwords
-from serve.gateway.tokens import Tokens
-from serve.users.accounts import Accounts
-from serve.users.api import router
-from serve.users.sessions import Sessions
-from serve.users.store import open_engine
+from tests.unit.users_front import ADA, LOG_IN, LOOKS, Users, changes
 
 LOOKED = "No answer in time; please try again."
 SOON = Bounds(reading=0.05, writing=0.05)
 DEADLINE = 5.0
-ADA = {"email": "ada@example.com", "password": "three wet umbrellas", "name": "Ada Byron"}
-
-LOG_IN = {"email": ADA["email"], "password": ADA["password"]}
 
 
 class Slow:
@@ -140,60 +131,39 @@ async def test_a_slow_body_is_not_the_databases_fault(slow: Slow, monkeypatch: p
     assert sent[0]["status"] == 408
 
 
-class Users:
-    """The users' routes over a database that stops answering when told to: its statements wait in their threads."""
+class Hanging(Users):
+    """Over a database that stops answering when told to: its statements wait in their threads."""
 
-    def __init__(self, file: Path, bounds: Bounds) -> None:
-        self.engine = open_engine(file)
-        self._answers = threading.Event()
-        self._answers.set()
-        sa.event.listen(self.engine, "before_cursor_execute", lambda *_: self._answers.wait(DEADLINE))
-        self.passwords = Passwords(memory_kib=64, time_cost=1)
-        keys = Keys(self.engine)
-        tokens = Tokens(keys)
-        app = FastAPI()
-        app.include_router(
-            router(Accounts(self.engine, self.passwords), Sessions(self.engine, tokens, self.passwords), keys)
-        )
-        self.front = Front(app, tokens=tokens, bounds=bounds)
-
-    def hang(self) -> None:
-        self._answers.clear()
-
-    def answer(self) -> None:
-        self._answers.set()
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, Bounds(reading=0.5, writing=0.5))
+        self.answers = threading.Event()
+        self.answers.set()
+        sa.event.listen(self.engine, "before_cursor_execute", lambda *_: self.answers.wait(DEADLINE))
 
     def close(self) -> None:
-        self.answer()
-        self.passwords.close()
-        self.engine.dispose()
+        self.answers.set()
+        super().close()
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> Iterator[Users]:
-    made = Users(tmp_path / "users.db", Bounds(reading=0.5, writing=0.5))
+def users(tmp_path: Path) -> Iterator[Hanging]:
+    made = Hanging(tmp_path / "users.db")
     yield made
     made.close()
 
 
-async def test_a_database_that_does_not_answer_hangs_nobody(users: Users) -> None:
+async def test_a_database_that_does_not_answer_hangs_nobody(users: Hanging) -> None:
     async with asyncio.timeout(2 * DEADLINE), client(users.front) as http:
         assert (await http.post("/api/users", json=ADA)).status_code == 201
         session = (await http.post("/api/users/sessions", json=LOG_IN)).json()
         token = {"Authorization": f"Bearer {session['access_token']}"}
         assert (await http.get("/api/users/me", headers=token)).status_code == 200
-        users.hang()
-        looks = ("/api/users/me", "/api/users/me/activity", "/api/users/sessions", "/api/users/me/addresses")
-        changes: dict[str, Any] = {
-            "/api/users": {**ADA, "email": "bob@example.com"},
-            "/api/users/sessions": LOG_IN,
-            "/api/users/sessions/refresh": {"refresh_token": session["refresh_token"]},
-            "/api/users/password-resets": {"email": ADA["email"]},
-        }
+        users.answers.clear()
         # All at once: there are fewer threads than callers, so that some wait for one only.
-        looked = await asyncio.gather(*(http.get(path, headers=token) for path in looks * 4))
-        changed = await asyncio.gather(*(http.post(path, json=body) for path, body in changes.items()))
+        looked = await asyncio.gather(*(http.get(path, headers=token) for path in LOOKS * 4))
+        posted = changes(session["refresh_token"]).items()
+        changed = await asyncio.gather(*(http.post(path, json=body) for path, body in posted))
         assert [told(one) for one in looked] == [(503, "unavailable", LOOKED, "1")] * 16
         assert [told(one) for one in changed] == [(503, "unavailable", LATE, "1")] * 4
-        users.answer()
+        users.answers.set()
         assert (await http.get("/api/users/me", headers=token)).status_code == 200
