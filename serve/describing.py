@@ -5,7 +5,8 @@ from typing import Any
 
 from serve.composing import Shop, front_of
 from serve.hosts import host_routes
-from serve.settings import Settings, variable
+from serve.settings import Settings
+from serve.settings_errors import variable
 
 
 async def description() -> dict[str, Any]:

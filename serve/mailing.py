@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 from collections.abc import Mapping
 
 from actors.journal.base import Journal
@@ -109,12 +110,14 @@ def _notifications(
     mailer, texter = mailer_of(settings, folder), texter_of(settings)
     if mailer is not folder:
         opened.closing(mailer)
-    mail = MailChannel(store, mailer, directory, sender)
+    name = secrets.token_hex(8)  # one for both, by which an audit sees that who sent a mail had texts, too
+    mail = MailChannel(store, mailer, directory, sender, new_owner=lambda: name)
     opened.closing(Tasks()).start(_heed(mailer, mail), "mail-limit")
     channels: dict[ChannelName, Channel] = {"mail": mail, "notice": NoticeChannel(store)}
     if texter is not None:
         texts = opened.closing(texter)
-        channels["text"] = TextChannel(store, texts, directory, settings.seller_name, settings.language)
+        shop, language = settings.seller_name, settings.language
+        channels["text"] = TextChannel(store, texts, directory, shop, language, new_owner=lambda: name)
     return Notifications(channels)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from serve.preflight import CannotStart
-from serve.settings import Settings, variable
+from serve.settings import Settings
+from serve.settings_errors import variable
 
 KEYS = ("stripe_webhook_secrets", "signing_key", "guest_secret")
 

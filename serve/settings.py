@@ -1,74 +1,25 @@
 """All settings, from the environment or a file .env: TROUPE_PORT=8080 and so on; secrets also from elsewhere."""
 
-import difflib
-import json
-import os
-import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args, get_origin
+from typing import Any, Literal, Self, get_args
 
-import pydantic
-import pydantic_settings
-from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from actors.order import CaptureMethod
 from actors.pricing import Shipping, Terms
-from serve.gateway.rate_limits import Addresses
-from serve.notifications.mail_urls import mail_place, text_place, topic_region
-from serve.notifications.mime import checked_address
-from serve.secret_sources import SecretsUnreadable, chosen_by, sources
+from serve import settings_values as values
+from serve.settings_sources import Sourced, loaded
+from serve.settings_values import STANDARD_SHIPPING, ShippingMethod
 from serve.tls import Tls, in_elasticsearch, in_mongo, in_mysql, in_redis
-from serve.users.social.configuring import parse as social_providers
-
-PREFIX = "TROUPE_"
-ENV_FILE = ".env"
-# Variables of ours that are no settings: the mark of a shop's processes, what `troupe staff add` and tests take.
-OTHERS = ("TROUPE_RUN", "TROUPE_PASSWORD", "TROUPE_TEST_")
-_SCHEMES = {
-    "mongo_url": ("mongodb", "mongodb+srv"),
-    "redis_url": ("redis", "rediss"),
-    "elasticsearch_url": ("http", "https"),
-}
-S = TypeVar("S", bound="Settings")
 
 Service = Literal["users", "catalog", "carts", "orders", "payments", "notifications", "entities"]
 SERVICES: tuple[Service, ...] = get_args(Service)
 """What a shop is made of. `entities`: the hosts of carts, orders, payment sessions and stock, and the flows."""
 
 
-class SettingsError(Exception):
-    """A text for people: which setting is wrong, why, and what it is for."""
-
-
-class ShippingMethod(BaseModel):
-    """Prices in minor units; free once the goods come to `free_from` (null: never)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    method: str = Field(min_length=1, max_length=40)
-    label: str = Field(min_length=1, max_length=100)
-    price: int = Field(ge=0)
-    free_from: int | None = Field(default=None, ge=0)
-
-
-STANDARD_SHIPPING = (
-    ShippingMethod(method="standard", label="Standard delivery", price=495, free_from=5000),
-    ShippingMethod(method="express", label="Express delivery", price=995),
-    ShippingMethod(method="pickup", label="Pick up in the shop", price=0),
-)
-
-
-class Settings(BaseSettings):
+class Settings(Sourced):
     """Everything that can be set; the defaults run a whole shop on one machine."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", validate_default=True, hide_input_in_errors=True
-    )
 
     profile: Literal["embedded", "production"] = Field(
         "embedded", description="production: the start is refused unless everything is as it must be for real customers"
@@ -238,149 +189,25 @@ class Settings(BaseSettings):
     metrics: bool = Field(True, description="whether /metrics is served")
     otlp_endpoint: str | None = Field(None, description="where traces go (OTLP over HTTP); unset: no traces")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The first goes before the others. Raises SecretsUnreadable."""
-        if init_settings().keys() >= cls.model_fields.keys():
-            return (init_settings,)  # they were packed: nothing else is asked
-        given = (init_settings, env_settings, dotenv_settings)
-        chosen = chosen_by(given)
-        more = sources(settings_cls, chosen.get("secrets_dir"), chosen.get("secrets_aws", ""))
-        if strangers := unknown(name for source in more for name in source.names):
-            raise SecretsUnreadable("\n".join(strangers))
-        return (*given, *more)
-
-    @field_validator("secrets_dir", "data_dir", "mail_dir", "search_synonyms", "tls_ca", "tls_certificate")
-    @classmethod
-    def _is_absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().absolute()  # our other processes start elsewhere
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        Addresses(value)
-        return value
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", origin):
-                raise ValueError(f"{origin!r:.80} is no origin such as https://shop.example.com")
-        return value
-
-    @field_validator("mysql_url")
-    @classmethod
-    def _is_mysql(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            try:
-                url = make_url(value.get_secret_value())
-            except ArgumentError:
-                url = None
-            if url is None or url.drivername != "mysql+pymysql" or not url.host or not url.database:
-                raise ValueError("it is no address such as mysql+pymysql://user:password@host:3306/troupe")
-        return value
-
-    @field_validator("mongo_url", "redis_url", "elasticsearch_url")
-    @classmethod
-    def _is_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        schemes = _SCHEMES[str(info.field_name)]
-        if value is not None and not value.get_secret_value().startswith(tuple(f"{one}://" for one in schemes)):
-            raise ValueError(f"it does not begin with {' or '.join(f'{one}://' for one in schemes)}")
-        return value
-
-    @field_validator("mail_url")
-    @classmethod
-    def _is_mail_place(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None
-        mail_place(value.get_secret_value())
-        return value
-
-    @field_validator("mail_from")
-    @classmethod
-    def _is_sender(cls, value: str) -> str:
-        return checked_address(value)
-
-    @field_validator("mail_topic", "texts_url")
-    @classmethod
-    def _is_at_aws(cls, value: str, info: ValidationInfo) -> str:
-        if value:
-            (topic_region if info.field_name == "mail_topic" else text_place)(value)
-        return value
-
-    @field_validator("stripe_secret_key")
-    @classmethod
-    def _is_stripe_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None  # as compose files give what is not set
-        if not re.fullmatch(r"[sr]k_(live|test)_\w+", value.get_secret_value()):
-            raise ValueError("it is no key such as sk_live_... or rk_live_...")
-        return value
-
-    @field_validator("stripe_webhook_secrets")
-    @classmethod
-    def _are_stripe_secrets(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None or not value.get_secret_value():
-            return None
-        for secret in value.get_secret_value().split(","):
-            if not re.fullmatch(r"whsec_\S{16,}", secret.strip()):
-                raise ValueError("they are no secrets such as whsec_..., with commas between them")
-        return value
-
-    @field_validator("stripe_api_base")
-    @classmethod
-    def _is_api_base(cls, value: str) -> str:
-        if value and not re.fullmatch(r"https?://[^\s/@]+/?", value):
-            raise ValueError("it is no address such as http://127.0.0.1:12111")
-        return value
-
-    @field_validator("kafka_servers")
-    @classmethod
-    def _are_servers(cls, value: str) -> str:
-        for server in value.split(",") if value else ():
-            if not re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}|\[[0-9a-f:]+\]:\d{1,5}", server.strip()):
-                raise ValueError(f"{server!r:.80} is no host:port")
-        return value
-
-    @field_validator("signing_key")
-    @classmethod
-    def _are_keys(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is None:
-            return None
-        from serve.gateway.keys import private_keys
-
-        text = value.get_secret_value().replace("\\n", "\n")
-        private_keys(text)
-        return SecretStr(text)
-
-    @field_validator("services")
-    @classmethod
-    def _are_once_each(cls, value: tuple[Service, ...]) -> tuple[Service, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError("a service is named twice")
-        return value
-
-    @field_validator("social")
-    @classmethod
-    def _are_providers(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None:
-            social_providers(value.get_secret_value())
-        return value
-
-    @field_validator("shipping")
-    @classmethod
-    def _differ(cls, value: tuple[ShippingMethod, ...]) -> tuple[ShippingMethod, ...]:
-        if len({way.method for way in value}) < len(value):
-            raise ValueError("two ways of shipping have the same method")
-        return value
+    # Each value by itself
+    _paths = field_validator("secrets_dir", "data_dir", "mail_dir", "search_synonyms", "tls_ca", "tls_certificate")(
+        values.absolute
+    )
+    _networks = field_validator("trusted_proxies")(values.networks)
+    _origins = field_validator("cors_origins")(values.origins)
+    _mysql = field_validator("mysql_url")(values.mysql)
+    _addresses = field_validator("mongo_url", "redis_url", "elasticsearch_url")(values.address)
+    _kafka = field_validator("kafka_servers")(values.servers)
+    _mail_place = field_validator("mail_url")(values.mails)
+    _sender = field_validator("mail_from")(values.sender)
+    _aws = field_validator("mail_topic", "texts_url")(values.at_aws)
+    _stripe_key = field_validator("stripe_secret_key")(values.stripe_key)
+    _stripe_secrets = field_validator("stripe_webhook_secrets")(values.stripe_secrets)
+    _stripe_base = field_validator("stripe_api_base")(values.api_base)
+    _signing = field_validator("signing_key")(values.signing_keys)
+    _providers = field_validator("social")(values.providers)
+    _services_differ = field_validator("services")(values.services_differ)
+    _methods_differ = field_validator("shipping")(values.methods_differ)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -469,105 +296,7 @@ class Settings(BaseSettings):
                 return Terms(self.currency, self.tax_rate_bp, self.prices_include_tax, shipping)
         return None
 
-    def packed(self) -> dict[str, str]:
-        """All settings, secrets too, for the environment of a process of ours. Never log it."""
-        packed: dict[str, str] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if isinstance(value, SecretStr):
-                value = value.get_secret_value()
-            elif isinstance(value, tuple):
-                value = json.dumps([v.model_dump() if isinstance(v, BaseModel) else v for v in value])
-            packed[variable(name)] = str(value)
-        return packed
-
-    @classmethod
-    def unpacked(cls, packed: Mapping[str, str]) -> Self:
-        """The settings that were packed, whatever this process' own environment says. Raises SettingsError."""
-        values: dict[str, Any] = dict.fromkeys(cls.model_fields)
-        for name, field in cls.model_fields.items():
-            text = packed.get(variable(name))
-            if text is None and field.default is not None:
-                values[name] = field.default
-            elif text is not None:
-                values[name] = json.loads(text) if get_origin(field.annotation) is tuple else text
-        return _made(cls, values)
-
 
 def load(**given: Any) -> Settings:
     """The settings; `given` go before the environment, and that before the file .env. Raises SettingsError."""
-    wrong = unknown({*os.environ, *env_file()})
-    try:
-        settings = _made(Settings, given, _env_file=ENV_FILE)
-    except SettingsError as error:
-        wrong.append(str(error))
-    if wrong:
-        raise SettingsError("\n".join(wrong))
-    return settings
-
-
-def env_file() -> dict[str, str]:
-    """What the file .env of this folder says; nothing if there is none."""
-    found = dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else {}
-    return {name.upper(): value or "" for name, value in found.items() if name.upper().startswith(PREFIX)}
-
-
-def unknown(names: Iterable[str]) -> list[str]:
-    """A sentence for each TROUPE_ variable that is no setting."""
-    known = [variable(name) for name in Settings.model_fields]
-    found: list[str] = []
-    for name in sorted(names):
-        upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in known or upper.startswith(OTHERS):
-            continue
-        close = difflib.get_close_matches(upper, known, 1, 0.8)
-        hint = f"did you mean {close[0]}?" if close else "docs/settings.md has all that there are."
-        found.append(f"{name} is not a setting; {hint}")
-    return found
-
-
-def is_secret(name: str) -> bool:
-    """Whether a setting's value must never be shown."""
-    return "SecretStr" in str(Settings.model_fields[name].annotation)
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return PREFIX + name.upper()
-
-
-def _made(kind: type[S], values: dict[str, Any], **more: Any) -> S:
-    try:
-        return kind(**more, **values)
-    except SecretsUnreadable as error:
-        raise SettingsError(str(error)) from None
-    except pydantic.ValidationError as error:
-        found = error.errors()
-        within = {one["loc"][0] for one in found if len(one["loc"]) > 1}
-        # A list that has something wrong in it counts as empty too.
-        told = [one for one in found if len(one["loc"]) != 1 or one["loc"][0] not in within]
-        # What comes from where secrets are is not repeated, whatever it is for.
-        open_ones = {*values, *(name.upper().removeprefix(PREFIX).lower() for name in (*os.environ, *env_file()))}
-        raise SettingsError("\n".join(_sentence(one, open_ones) for one in told)) from None
-    except pydantic_settings.SettingsError as error:
-        name = re.sub(r'.*field "(\w+)".*', r"\1", str(error))
-        raise SettingsError(f"{variable(name)}: not JSON ({_described(name)}).") from None
-
-
-def _described(name: str) -> str:
-    field = Settings.model_fields.get(name)
-    return (field.description or "") if field is not None else ""
-
-
-def _sentence(found: Any, open_ones: set[str]) -> str:
-    if not found["loc"]:
-        return str(found["msg"]).removeprefix("Value error, ")
-    name = str(found["loc"][0])
-    within = "".join(f"[{step}]" for step in found["loc"][1:])
-    shown = "" if is_secret(name) or name not in open_ones or within else f"={found['input']!s:.100}"
-    reason = str(found["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    if found["type"] == "value_error" and not is_secret(name) and name not in open_ones:
-        reason = "it is not allowed"  # our own words may repeat what they are about
-    return f"{variable(name)}{within}{shown}: {reason} ({_described(name)})."
+    return loaded(Settings, given)

@@ -9,7 +9,8 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from serve.settings import Settings, is_secret, variable
+from serve.settings import Settings
+from serve.settings_errors import is_secret, variable
 
 DOCUMENT = Path("docs/settings.md")
 EXAMPLE = Path(".env.example")
@@ -52,7 +53,7 @@ def markdown() -> str:
         if name in GROUPS:
             parts.append(f"\n## {GROUPS[name]}\n\n| setting | default | allowed | what it is |\n|---|---|---|---|\n")
         default = f"`{shown(field.default)}`" if shown(field.default) else ""
-        secret = " (secret)" if is_secret(name) else ""
+        secret = " (secret)" if is_secret(field) else ""
         cells = (f"`{variable(name)}`", default, allowed(field) + secret, field.description or "")
         parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     return "".join((*parts, _PRODUCTION))

@@ -18,7 +18,8 @@ import psutil
 
 from serve import preflight, processes
 from serve.processes import Running
-from serve.settings import Settings, is_secret, variable
+from serve.settings import Settings
+from serve.settings_errors import is_secret, variable
 
 Tell = Callable[[str], None]
 
@@ -68,7 +69,7 @@ def supervise(settings: Settings, mark: str, demo: bool) -> int:
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """What the shop's processes get of this one's: secrets reach them through a pipe, and need not stand there too."""
-    secrets = {variable(name) for name in Settings.model_fields if is_secret(name)}
+    secrets = {variable(name) for name, field in Settings.model_fields.items() if is_secret(field)}
     return {name: value for name, value in environment.items() if name.upper() not in secrets}
 
 

@@ -16,13 +16,14 @@ from serve.audit.entities import Entities
 from serve.audit.findings import Findings
 from serve.audit.flows import Flows
 from serve.audit.money import Account, Paying, accounts, check_money
-from serve.audit.orders import Contacts, Listed, Mailed, Slots
+from serve.audit.orders import Contacts, Listed, Slots
 from serve.audit.owed import Owed
 from serve.audit.parcels import check_parcels
 from serve.audit.replayed import Replayed
 from serve.audit.shards import check_shards
 from serve.audit.sources import Beside, Sources, opened
 from serve.audit.stock import Availability, Bought, check_missing, check_stock
+from serve.audit.told import Told
 from serve.audit.transactions import Transacted
 
 T = TypeVar("T")
@@ -83,13 +84,13 @@ class _Audit:
     def _take_orders(self, entities: Entities) -> None:
         sources, findings = self._sources, self._findings
         listed = Listed(sources.orders, self._flows, findings)
-        mailed = Mailed(sources.notifications, self._flows, findings)
+        told = Told(sources.notifications, self._flows, findings)
         contacts = Contacts(sources.orders, sources.opened_at, findings)
         transacted = Transacted(sources.payments, self._flows, findings)
         for paying in self._paying(entities):
             if paying.order is not None and paying.order.readable:
                 self._bought.add(paying.order)
-                for each in (listed, mailed, contacts, self._slots):
+                for each in (listed, told, contacts, self._slots):
                     each.check(paying.order)
                 check_parcels(paying.order, findings)
             if paying.session is not None and paying.session.readable:
@@ -97,7 +98,7 @@ class _Audit:
             if all(one is None or one.readable for one in (paying.order, paying.session)):
                 check_money(paying, self._flows, findings)
         listed.end()
-        mailed.end()
+        told.end()
         transacted.end()
         self._slots.end(self._placing)
 

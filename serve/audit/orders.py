@@ -1,17 +1,16 @@
-"""What follows from orders: their place in the list, their mails, their contacts, and the slots of carts."""
+"""What follows from orders: their place in the list, their contacts, and the slots of carts."""
 
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from actors import cart, order
-from pipelines import list_orders, send_mails
+from pipelines import list_orders
 from serve.audit.findings import Findings
 from serve.audit.flows import Flows
 from serve.audit.replayed import Replayed
 from serve.audit.sources import Beside, stream
 from serve.audit.stock import RUNNING
-from serve.notifications.tables import MAILS
 from serve.orders.store import contacts, listed
 
 _LISTED = ("owner", "time", "status", "total", "currency", "payment status")
@@ -47,59 +46,6 @@ class Listed:
 
     def _stray(self, row: Any) -> None:
         self._findings.broken(f"The list of orders has order {row.id}, which never was.")
-
-
-class Mailed:
-    """What was mailed beside the orders, in order of id: exactly what their events make, once each."""
-
-    def __init__(self, db: Connection | None, flows: Flows, findings: Findings) -> None:
-        self._flows = flows
-        self._findings = findings
-        about_orders = select(MAILS).where(MAILS.c.order_id != "").order_by(MAILS.c.order_id)
-        rows = stream(db, about_orders) if db is not None else iter(())
-        self._rows: Beside[Any] = Beside(rows, lambda row: str(row.order_id), self._stray)
-
-    def check(self, one: Replayed) -> None:
-        found = self._rows.at(one.id)
-        sent: dict[tuple[str, str], Any] = {}
-        for row in found:
-            mail = (row.event_id, row.template)
-            if mail in sent:
-                self._findings.broken(f"The {row.template} of order {one.id} was mailed twice: event {row.event_id}.")
-            sent[mail] = row
-            self._check_outcome(row)
-        self._findings.count("mails", len(found))
-        due = self._due(one)
-        for mail in sent.keys() - due.keys():
-            self._findings.broken(f"The {mail[1]} of order {one.id} was mailed, and nothing happened that makes one.")
-        for mail, handled in due.items():
-            if mail not in sent and handled:
-                self._findings.broken(f"The {mail[1]} of order {one.id} was never mailed: event {mail[0]}.")
-
-    def end(self) -> None:
-        self._rows.end()
-
-    def _due(self, one: Replayed) -> dict[tuple[str, str], bool]:
-        """Each mail that an event makes, and whether the flow says that it has seen to it."""
-        view = order.view(one.state)
-        due: dict[tuple[str, str], bool] = {}
-        for seen in one.events:
-            if self._flows.wants(send_mails.NAME, seen):
-                handled = self._flows.handled(send_mails.NAME, seen)
-                for template, _ in send_mails.due(seen.event, view):
-                    due[seen.happened.id, template] = handled
-        return due
-
-    def _check_outcome(self, row: Any) -> None:
-        if row.outcome is None:
-            self._findings.waits("mails that are being sent", f"{row.template} of order {row.order_id}")
-        elif row.outcome == "turned_off":
-            self._findings.count("mails that nobody wanted")
-        elif row.outcome != "sent":
-            self._findings.count(f"mails that could not be delivered ({row.outcome})")
-
-    def _stray(self, row: Any) -> None:
-        self._findings.broken(f"The {row.template} of order {row.order_id} was mailed; there is no such order.")
 
 
 class Contacts:

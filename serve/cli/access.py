@@ -1,6 +1,8 @@
 """How commands on the shop's machine call it: over HTTP, with a token made from the keys in its data folder."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import httpx
 import typer
@@ -49,6 +51,34 @@ def client(settings: Settings, connections: int = 64) -> httpx.AsyncClient:
     """A client of the running shop with staff rights."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.AsyncClient(base_url=url_of(settings), auth=Operator(settings), limits=limits, timeout=SECONDS)
+
+
+def ask(
+    settings: Settings,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    query: Mapping[str, Any] | None = None,
+    seconds: float = SECONDS,
+) -> dict[str, Any]:
+    """What the running shop answers to staff. Ends the command if none runs on the data folder, or it refuses."""
+    needs_running(settings)
+
+    async def call() -> httpx.Response:
+        async with client(settings) as http:
+            return await http.request(method, path, json=body, params=query, timeout=seconds)
+
+    try:
+        response = asyncio.run(call())
+    except httpx.HTTPError as error:
+        console.print(f"[red]The shop does not answer: {type(error).__name__}.")
+        raise typer.Exit(1) from None
+    if response.is_error:
+        console.print(response.json().get("detail", response.text), style="red", markup=False)
+        raise typer.Exit(1)
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 def url_of(settings: Settings) -> str:

@@ -101,7 +101,7 @@ def is_open(settings: Settings) -> bool:
 
 
 def _told(flow: str, letter: DeadLetter) -> str:
-    happened, buried = (_moment(at) for at in (letter.happened.at, letter.buried_at))
+    happened, buried = (moment(at) for at in (letter.happened.at, letter.buried_at))
     state = " (waits for another try)" if letter.wanted else ""
     times = f"tried {letter.attempts} times" if letter.attempts else "not tried"
     return (
@@ -111,5 +111,6 @@ def _told(flow: str, letter: DeadLetter) -> str:
     )
 
 
-def _moment(milliseconds: int) -> str:
+def moment(milliseconds: int) -> str:
+    """A time (UTC, milliseconds) as people read it."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

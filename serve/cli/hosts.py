@@ -1,10 +1,8 @@
 """`troupe hosts`: the processes that run the entities of a running shop."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -35,19 +33,7 @@ def set_hosts(
 
 
 def _call(method: str, data: Path | None, body: Any) -> dict[str, Any]:
-    settings = read_settings(data=data)
-    access.needs_running(settings)
-
-    async def ask() -> httpx.Response:
-        async with access.client(settings) as http:
-            return await http.request(method, "/api/admin/hosts", json=body, timeout=150.0)
-
-    response = asyncio.run(ask())
-    if response.is_error:
-        access.console.print(f"[red]{response.json().get('detail', response.text)}")
-        raise typer.Exit(1)
-    answer: dict[str, Any] = response.json()
-    return answer
+    return access.ask(read_settings(data=data), method, "/api/admin/hosts", body, seconds=150.0)
 
 
 def _show(answer: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from serve.cli import (
     setup,
     simulating,
     staff,
+    suppressions,
     touring,
 )
 
@@ -44,6 +45,7 @@ app.command()(touring.tour)
 app.add_typer(staff.app, name="staff")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(search.app, name="search")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(aws_lb.app, name="aws-lb")

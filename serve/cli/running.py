@@ -15,7 +15,8 @@ from serve import preflight, processes, production, setting_up, supervising
 from serve import settings as settings_module
 from serve.kept_secrets import with_secrets
 from serve.preflight import CannotStart
-from serve.settings import Settings, SettingsError
+from serve.settings import Settings
+from serve.settings_errors import SettingsError
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from serve import secret_sources, settings_docs
-from serve import settings as settings_module
 from serve.cli.running import read_settings
 from serve.kept_secrets import KEPT
-from serve.settings import Settings, is_secret, variable
+from serve.settings import Settings
+from serve.settings_errors import is_secret, variable
+from serve.settings_sources import ENV_FILE, env_file
 
 MADE_IN_USERS_DB = ("signing_key", "guest_secret")
 
@@ -30,9 +31,9 @@ def settings(
     found = read_settings(data=data)
     elsewhere = secret_sources.origins(Settings, found.secrets_dir, found.secrets_aws)
     widest = max(len(variable(name)) for name in Settings.model_fields)
-    for name in Settings.model_fields:
+    for name, field in Settings.model_fields.items():
         place = source(name, found, elsewhere, given=("data_dir",) if data is not None else ())
-        secret = is_secret(name)
+        secret = is_secret(field)
         value = ("(set)" if place != "default" else "") if secret else settings_docs.shown(getattr(found, name))
         print(f"{variable(name):{widest}}  {place:11}  {'secret' if secret else '':6}  {value}".rstrip())
 
@@ -43,8 +44,8 @@ def source(name: str, found: Settings, elsewhere: Mapping[str, str], given: tupl
         return "argument"
     if variable(name) in {one.upper() for one in os.environ}:
         return "environment"
-    if variable(name) in settings_module.env_file():
-        return f"{settings_module.ENV_FILE} file"
+    if variable(name) in env_file():
+        return f"{ENV_FILE} file"
     if name in elsewhere:
         return elsewhere[name]
     kept = {"webhook_secret": found.data_dir / KEPT}

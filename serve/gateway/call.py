@@ -24,19 +24,23 @@ LOOK_EVERY = 1.0
 LAST_SECONDS = 1.0
 READ_SECONDS = 8.0
 """Longer than an entity's move to another host takes; much shorter than a database's own patience."""
+WRITE_SECONDS = 8.0
+"""Shorter than a refresh token may come again (10 s): who is told to repeat its exchange must still be able to."""
 _END = {"type": "http.response.body", "body": b""}
 
 
 class Bounds(NamedTuple):
     """What holds for all requests: the largest body in bytes, what browsers are told, and how long looking may take.
 
-    `reading`: seconds that a GET waits for what it asks. What changes something is never given up so, since what
-    became of it would be unknown; it has deadlines of its own where it waits.
+    `reading`: seconds that a GET waits for what it asks. A lean route that changes something is never given up so,
+    since what became of it would be unknown; it has deadlines of its own where it waits. `writing`: seconds after which
+    the caller of another one is told that it is unknown.
     """
 
     max_body: int = MAX_BODY
     browsers: Browsers = Browsers()
     reading: float = READ_SECONDS
+    writing: float = WRITE_SECONDS
 
 
 USUAL = Bounds()

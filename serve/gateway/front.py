@@ -7,6 +7,7 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from serve.gateway import clock, openapi, problems, request_ids, telemetry
+from serve.gateway.answering import CHANGING, Answering
 from serve.gateway.call import NO_STORE, USUAL, Bounds, Call, ClientGone, Receive, Scope, Send, stream
 from serve.gateway.ended_sessions import NONE_ENDED, EndedSessions
 from serve.gateway.lean import Request, Response, Route, Routes
@@ -22,7 +23,6 @@ from serve.gateway.routing import Found, Table
 
 Elsewhere = Callable[[str], str | None]
 
-_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _PROBLEM = (b"content-type", problems.MEDIA_TYPE.encode())
 _IDENTITY = frozenset(
     b"remote-user x-remote-user x-user x-user-id x-user-email x-user-name x-user-roles x-roles x-principal "
@@ -63,6 +63,7 @@ class Front:
         `ended`: the streams of these sessions end, too; what else they ask `tokens` refuses.
         """
         self._app = app
+        self._answering = Answering(app)
         self._tokens: Authenticates = tokens or NoTokens()
         self._limiting = None if limits is None else Limiting(limits)
         self._bounds = bounds
@@ -197,7 +198,10 @@ class Front:
         scheme, _, token = call.authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Problem("invalid_token", "Authorization must be: Bearer, a space, and a token.")
-        return self._tokens.known(token) or await self._tokens.verify(token)
+        if (known := self._tokens.known(token)) is not None:
+            return known
+        async with asyncio.timeout(self._bounds.reading):  # the keys may have to be looked up
+            return await self._tokens.verify(token)
 
     async def _counted(self, call: Call, method: str, path: str, own: Limit | None) -> Principal:
         """Who calls; each try counts, also one with a bad token. `own`: the limit of this route alone."""
@@ -244,12 +248,12 @@ class Front:
                 raise lacking(service)
             call.check_length()
             who = state["principal"]
-            if method in _CHANGING and path.startswith(ADMIN) and isinstance(who, Principal) and who.is_staff:
+            if method in CHANGING and path.startswith(ADMIN) and isinstance(who, Principal) and who.is_staff:
                 async with recorded(self._staff_log, who, method, path, call.request_id) as outcome:
-                    await self._app(call.scope, call.limited_receive, call.send_with_id)
+                    await self._answering.answer(call, method)
                     outcome.status = call.status
             else:
-                await self._app(call.scope, call.limited_receive, call.send_with_id)
+                await self._answering.answer(call, method)
         except Exception as error:
             if isinstance(error, ClientGone) or (call.status and not call.complete):
                 raise

@@ -221,7 +221,7 @@ def _with_problems(operation: Any) -> Any:
         return operation
     codes = ["invalid_token", "rate_limited", "internal", "unavailable", "service_unavailable"]
     if "requestBody" in operation:
-        codes += ["malformed_json", "invalid_request", "body_too_large"]
+        codes += ["malformed_json", "invalid_request", "body_too_large", "body_too_slow"]
     if "security" in operation:
         codes += ["not_authenticated", "forbidden"]
     responses = dict(operation["responses"])

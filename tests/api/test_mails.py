@@ -97,3 +97,10 @@ def test_a_decline_a_cancel_and_a_refund_are_told(shop: RunningShop, guest: Buye
     _has(shop, email, "did not work", "confirmed", "Receipt")
     guest.cancel(order["id"])
     _has(shop, email, "did not work", "confirmed", "Receipt", "cancelled", "refund")
+
+
+def test_the_command_asks_the_running_shop_which_addresses_are_off(shop: RunningShop) -> None:
+    listed = shop.troupe("suppressions", "list")
+    assert (listed.returncode, listed.stdout) == (0, "Every address is written to.\n"), listed.stderr
+    lifted = shop.troupe("suppressions", "lift", "ada@example.com")
+    assert (lifted.returncode, lifted.stderr) == (1, "This address is not in the list.\n")

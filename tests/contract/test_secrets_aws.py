@@ -7,7 +7,8 @@ import secrets
 import boto3
 import pytest
 
-from serve.settings import SettingsError, load
+from serve.settings import load
+from serve.settings_errors import SettingsError
 from tests.servers import address
 
 pytestmark = pytest.mark.servers

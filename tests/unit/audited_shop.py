@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 
@@ -24,6 +25,8 @@ from serve.audit.auditing import audit
 from serve.audit.findings import Findings
 from serve.hosting import Flows
 from serve.mailing import Mailing
+from serve.notifications.store import NotificationStore
+from serve.notifications.text_channel import Text
 from serve.orders.schemas import Address, Contact
 from serve.orders.store import OrderStore
 from serve.payments.effects import PaymentEffects
@@ -35,8 +38,18 @@ from serve.settings import load
 SHARDS = 3
 DEADLINE = 30.0
 TERMS = Terms("GBP", 2_000, True, Shipping("pickup", "Pickup", 0))
-ADDRESS = Address("Ada Byron", "12 St James's Square", "London", "SW1Y 4JH", "GB")
+ADDRESS = Address("Ada Byron", "12 St James's Square", "London", "SW1Y 4JH", "GB", phone="+44 7700 900461")
 PAID, CASH, SHORT, CANCELLED, DECLINED, FREE = ("o-paid", "o-cash", "o-short", "o-back", "o-declined", "o-free")
+
+
+class Network:
+    """Takes every text."""
+
+    async def send(self, text: Text) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
 
 
 class History:
@@ -61,7 +74,8 @@ class History:
         self.entities = shop.region
         flows, mailing = Flows(self.settings), Mailing(self.settings, journal)
         await flows.start(shop.region, JournalLog(journal))
-        await mailing.start(shop.region)
+        with mock.patch("serve.mailing.texter_of", return_value=Network()):
+            await mailing.start(shop.region)
         self.contacts = OrderStore(f"sqlite:///{self.folder / 'orders.db'}")
         try:
             async with asyncio.timeout(DEADLINE):
@@ -77,6 +91,9 @@ class History:
             await journal.close()
 
     async def _live(self) -> None:
+        wishes = NotificationStore(self.settings.database_url("notifications"))
+        await wishes.turn_off(f"guest:g-{CASH}", [], [("order_shipped", "text")])
+        await wishes.close()
         for sku in ("MUG", "TEA"):
             await self.ask("stock", sku, stock.Receive(100))
         await self.ask("stock", "TEA", stock.Correct(97, "three were broken"))

@@ -293,6 +293,38 @@ STOCK_AND_ORDERS: list[tuple[str, Damage, str]] = [
     ),
 ]
 
+TEXTS: list[tuple[str, Damage, str]] = [
+    (
+        "no text",
+        sql("notifications", "DELETE FROM texts WHERE template = 'order_shipped'"),
+        f"The order_shipped of order {CASH} was never texted: event order/{CASH}/",
+    ),
+    (
+        "one text twice",
+        sql(
+            "notifications",
+            "INSERT INTO texts SELECT 'other', event_id, template, order_id, owner, sender, ends_at, outcome, "
+            "sendings, created_at, ended_at FROM texts WHERE template = 'order_shipped'",
+        ),
+        f"The order_shipped of order {CASH} was texted twice: event order/{CASH}/",
+    ),
+    (
+        "a text of what nobody is texted",
+        sql("notifications", "UPDATE texts SET template = 'receipt' WHERE template = 'order_delivered'"),
+        f"The receipt of order {CASH} was texted, and nothing happened that makes one.",
+    ),
+    (
+        "a text of no order",
+        sql("notifications", "UPDATE texts SET order_id = 'o-zzz' WHERE template = 'order_delivered'"),
+        "The order_delivered of order o-zzz was texted; there is no such order.",
+    ),
+    (
+        "a text to who was erased",
+        sql("notifications", f"INSERT INTO erased VALUES ('guest:g-{CASH}', 1)"),
+        f"The order_shipped of order {CASH} was texted to somebody who had been erased: event order/{CASH}/",
+    ),
+]
+
 MONEY: list[tuple[str, Damage, str]] = [
     (
         "a capture that the gateway does not know",

@@ -20,8 +20,8 @@ from serve.audit.report import lines_of
 from serve.audit.sources import NoShop
 from serve.audit.stock import Bought, check_stock
 from serve.cli.main import app
-from tests.unit.audited_shop import PAID, Folder, History
-from tests.unit.planted_damage import JOURNAL, MONEY, STOCK_AND_ORDERS, Damage
+from tests.unit.audited_shop import CASH, PAID, Folder, History
+from tests.unit.planted_damage import JOURNAL, MONEY, STOCK_AND_ORDERS, TEXTS, Damage
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,8 @@ def test_a_sound_shop_adds_up(folder: Folder, history: History) -> None:
         "payment entities": 4,
     }
     assert found.checked["mails"] == 15
+    assert (found.checked["texts"], found.checked["texts that nobody asked for"]) == (2, 1)
+    assert found.checked["texts to who wants none by now"] == 0
     assert found.checked["parcels"] == 1
     transactions = folder.ask("payments", "SELECT count(*) FROM payment_transactions")[0][0]
     assert found.checked["payment transactions"] == transactions > 4
@@ -71,7 +73,10 @@ def test_a_folder_without_a_shop(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
-    [pytest.param(damage, sentence, id=name) for name, damage, sentence in (*JOURNAL, *STOCK_AND_ORDERS, *MONEY)],
+    [
+        pytest.param(damage, sentence, id=name)
+        for name, damage, sentence in (*JOURNAL, *STOCK_AND_ORDERS, *TEXTS, *MONEY)
+    ],
 )
 def test_damage_is_found(folder: Folder, damage: Damage, sentence: str) -> None:
     damage(folder)
@@ -97,6 +102,30 @@ def test_an_order_placed_meanwhile_may_have_a_contact_that_was_not_seen() -> Non
     for name, opened_at in (("o-before", 4), ("o-since", 5)):
         contacts.check(Replayed("order", name, order.OrderState(name, contact_id="k", opened_at=opened_at)))
     assert found.damage == ["Order o-before goes to contact k, which is not there."]
+
+
+def test_who_wants_no_texts_any_more_may_have_wanted_them(folder: Folder) -> None:
+    folder.run("notifications", "DELETE FROM turned_on")
+    found = folder.audit()
+    assert (found.damage, found.checked["texts to who wants none by now"]) == ([], 1)
+
+
+def test_a_shop_that_has_had_texts_owes_none_of_what_others_mailed(folder: Folder) -> None:
+    folder.run("notifications", "DELETE FROM texts WHERE template = 'order_shipped'")
+    folder.run("notifications", "UPDATE mails SET sender = 'before'")
+    assert folder.audit().damage == []
+
+
+def test_a_shop_from_before_there_were_texts(folder: Folder) -> None:
+    folder.run("notifications", "DROP TABLE texts", "UPDATE mails SET sender = sender")
+    found = folder.audit()
+    assert (found.damage, found.checked["texts"], found.checked["mails"]) == ([], 0, 15)
+
+
+def test_a_text_on_its_way_is_under_way(folder: Folder) -> None:
+    folder.run("notifications", "UPDATE texts SET outcome = NULL WHERE template = 'order_shipped'")
+    found = folder.audit()
+    assert (found.damage, found.examples) == ([], {"texts that are being sent": [f"order_shipped of order {CASH}"]})
 
 
 def test_what_a_shop_will_see_to_is_under_way(folder: Folder) -> None:

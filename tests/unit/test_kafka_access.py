@@ -8,7 +8,8 @@ import pytest
 from pipelines.log import kafka, publishing, topics
 from pipelines.log.cloud_events import KafkaAccess, KafkaCluster
 from serve.event_logs import cluster_of
-from serve.settings import SettingsError, load
+from serve.settings import load
+from serve.settings_errors import SettingsError
 from tests.unit.test_cloud_events import HAPPENED
 
 CLUSTER = cluster_of(load(kafka_servers="k:9093", kafka_tls=True, kafka_user="troupe", kafka_password="hush"))

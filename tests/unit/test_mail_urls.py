@@ -11,7 +11,8 @@ from serve.notifications.mailer import FolderMailer
 from serve.notifications.ses import SesMailer
 from serve.notifications.smtp import SmtpMailer
 from serve.notifications.sns_texts import SnsTexter
-from serve.settings import SettingsError, load
+from serve.settings import load
+from serve.settings_errors import SettingsError
 
 
 @pytest.mark.parametrize(

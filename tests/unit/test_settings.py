@@ -10,7 +10,8 @@ from serve.gateway.keys import new_pem
 from serve.gateway.problems import Problem
 from serve.gateway.tokens import Tokens
 from serve.kept_secrets import keys_of
-from serve.settings import Settings, SettingsError, load, unknown
+from serve.settings import Settings, load
+from serve.settings_errors import SettingsError, unknown
 from serve.users.store import open_engine
 
 
@@ -104,7 +105,7 @@ def test_every_setting_says_what_it_is_for() -> None:
 
 def test_a_name_that_is_no_setting_is_noticed() -> None:
     names = ["TROUPE_PROT", "troupe_port", "PATH", "TROUPE_MYSQL_ADDRESS", "TROUPE_RUN", "TROUPE_TEST_INVOICES"]
-    assert unknown(names) == [
+    assert unknown(Settings, names) == [
         "TROUPE_MYSQL_ADDRESS is not a setting; docs/settings.md has all that there are.",
         "TROUPE_PROT is not a setting; did you mean TROUPE_PORT?",
     ]

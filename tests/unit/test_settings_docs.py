@@ -12,7 +12,8 @@ from serve import production, settings_docs
 from serve.cli.main import app
 from serve.gateway.keys import new_pem
 from serve.preflight import CannotStart
-from serve.settings import Settings, load, variable
+from serve.settings import Settings, load
+from serve.settings_errors import variable
 
 LIVE, SIGNER = "sk_live_hush", "whsec_" + "hush" * 8
 MAIL: Any = {"mail_url": "ses://eu-west-1", "mail_from": "shop@example.com"}

@@ -22,7 +22,8 @@ from serve.gateway.keys import Keys
 from serve.gateway.passwords import Passwords
 from serve.gateway.rate_limits import InProcessLimits
 from serve.gateway.tokens import Tokens
-from serve.settings import SettingsError, load
+from serve.settings import load
+from serve.settings_errors import SettingsError
 from serve.users.accounts import RECENT, Accounts
 from serve.users.api import router
 from serve.users.sessions import Sessions

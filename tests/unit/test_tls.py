@@ -13,7 +13,8 @@ from sqlalchemy import create_engine
 
 from serve.catalog.search.choosing import access_of
 from serve.event_logs import cluster_of
-from serve.settings import Settings, SettingsError, load
+from serve.settings import Settings, load
+from serve.settings_errors import SettingsError
 from tests.contract.certificates import Authority, Pair
 
 MYSQL = "mysql+pymysql://u:hush@db/troupe"

@@ -23,8 +23,8 @@ declare("provider_unavailable", 503, "The provider does not answer")
 declare("provider_unusable", 502, "The provider's answer cannot be used")
 declare("provider_refused", 403, "The provider did not log you in")
 
-SECONDS = 10.0
-"""For all that a log-in asks of its provider."""
+SECONDS = 6.0
+"""For all that a log-in asks of its provider; less than the caller's answer may take, so that it says who was late."""
 _OURS = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "redirect_uri_mismatch")
 
 
