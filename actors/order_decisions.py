@@ -229,6 +229,6 @@ def _hear_refund(draft: OrderDraft, news: PaymentRefunded | RefundFailed) -> Non
         draft.add(event)
     elif row is not None and row.status != "failed" and not row.id.startswith(AUTOMATIC_REFUND):
         gone = state.refunded - (row.amount if row.status == "refunded" else 0)
-        draft.add(OrderRefundFailed(row.id, draft.now, payment_after_refunds(state.paid, gone)))
+        draft.add(OrderRefundFailed(row.id, draft.now, payment_after_refunds(state.paid, gone), state.paid - gone))
         if state.status == "cancelled":
             give_all_back(draft, {})

@@ -249,9 +249,10 @@ class OrderRefunded(Message, tag="OrderRefunded/1", frozen=True):
 class OrderRefundFailed(Message, tag="OrderRefundFailed/1", frozen=True):
     """It was refused, or (after OrderRefunded) the gateway had taken it and could not pay it back after all.
 
-    `payment_status`: the order's after it; None in old records.
+    `payment_status` is the order's after it, `left` what is paid and not refunded then; None in old records.
     """
 
     refund_id: str
     at: int
     payment_status: PaymentStatus | None = None
+    left: int | None = None

@@ -11,6 +11,7 @@ from pipelines.log.base import EventLog
 from pipelines.log.sql import JournalLog, Tail
 from pipelines.open_payments import open_payments
 from pipelines.progress import SqlProgress
+from pipelines.report_sales import report_sales
 from pipelines.settle_orders import settle_orders
 from pipelines.show_availability import show_availability
 from serve.catalog.service import Catalog
@@ -53,6 +54,7 @@ class Flows:
             await opened.running(events.run(open_payments(entities)))
             await opened.running(events.run(settle_orders(entities)))
             await opened.running(events.run(list_orders(orders)))
+            await opened.running(events.run(report_sales(orders)))
             await opened.running(events.run(show_availability(catalog)))
             self._opened = opened.pop_all()
 

@@ -23,6 +23,7 @@ from serve.orders.admin_api import admin_order_routes
 from serve.orders.api import order_routes
 from serve.orders.carriers import Carriers, carrier_routes
 from serve.orders.checkout import Checkout, Deadlines
+from serve.orders.reports import report_routes
 from serve.orders.service import Orders
 from serve.orders.stock import Stock
 from serve.orders.waiters import Waiters
@@ -116,7 +117,7 @@ def orders(shop: "Shop") -> Served:
 
     looks: dict[str, Look] = {"/api/admin/orders": order, "/api/admin/stock": stock.read}
     own = order_routes(checkout, made, shop.entities, streams, shop.settings.language)
-    routes = [own, admin_order_routes(made, stock), carrier_routes(carriers)]
+    routes = [own, admin_order_routes(made, stock), report_routes(shop.orders_store), carrier_routes(carriers)]
     return Served(routes, looks=looks)
 
 

@@ -20,6 +20,7 @@ from serve.audit.orders import Contacts, Listed, Slots
 from serve.audit.owed import Owed
 from serve.audit.parcels import check_parcels
 from serve.audit.replayed import Replayed
+from serve.audit.sales import Reported
 from serve.audit.shards import check_shards
 from serve.audit.sources import Beside, Sources, opened
 from serve.audit.stock import Availability, Bought, check_missing, check_stock
@@ -84,13 +85,14 @@ class _Audit:
     def _take_orders(self, entities: Entities) -> None:
         sources, findings = self._sources, self._findings
         listed = Listed(sources.orders, self._flows, findings)
+        reported = Reported(sources.orders, self._flows, findings)
         told = Told(sources.notifications, self._flows, findings)
         contacts = Contacts(sources.orders, sources.opened_at, findings)
         transacted = Transacted(sources.payments, self._flows, findings)
         for paying in self._paying(entities):
             if paying.order is not None and paying.order.readable:
                 self._bought.add(paying.order)
-                for each in (listed, told, contacts, self._slots):
+                for each in (listed, reported, told, contacts, self._slots):
                     each.check(paying.order)
                 check_parcels(paying.order, findings)
             if paying.session is not None and paying.session.readable:
@@ -98,6 +100,7 @@ class _Audit:
             if all(one is None or one.readable for one in (paying.order, paying.session)):
                 check_money(paying, self._flows, findings)
         listed.end()
+        reported.end()
         told.end()
         transacted.end()
         self._slots.end(self._placing)

@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, select
 
 from actors import order
-from pipelines import keep_transactions, list_orders, open_payments, send_mails, settle_orders, show_availability
+from pipelines import (
+    keep_transactions,
+    list_orders,
+    open_payments,
+    report_sales,
+    send_mails,
+    settle_orders,
+    show_availability,
+)
 from pipelines.log.base import Happened
 from pipelines.progress_tables import DEAD_LETTERS, INBOX, POSITIONS
 from serve.audit.findings import Findings
@@ -17,6 +25,7 @@ READS: Mapping[str, Mapping[str, tuple[type, ...]]] = {
     open_payments.NAME: {"order": (order.OrderPlaced,)},
     settle_orders.NAME: {"payment": settle_orders.Event.__args__},
     list_orders.NAME: {"order": list_orders.Event.__args__},
+    report_sales.NAME: {"order": report_sales.Event.__args__},
     keep_transactions.NAME: {"payment": keep_transactions.Event.__args__},
     show_availability.NAME: {"stock": show_availability.Event.__args__},
     send_mails.NAME: {"order": send_mails.Event.__args__},

@@ -26,6 +26,8 @@ declare("bad_shipment_lines", 422, "So much is not waiting to be shipped")
 declare("no_such_shipment", 404, "No such shipment")
 declare("too_many_shipments", 409, "Too many shipments")
 declare("too_many_steps", 409, "Too many steps")
+declare("not_captured", 409, "The money is not the shop's yet")
+declare("bad_period", 400, "No such period")
 declare("bad_cursor", 400, "The cursor is not of this list")
 
 

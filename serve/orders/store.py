@@ -17,8 +17,10 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelines.gathering import looked_up
 from pipelines.list_orders import OrderNote
+from pipelines.report_sales import Sale
 from pipelines.sql.words import Said, is_mysql
 from serve.databases import SharedTransactions, open_engine, scrub
+from serve.orders.sales import SalesOfDay, SalesOfProduct, note_sales, sales_by_day, sales_by_product
 from serve.orders.schemas import Contact, OrderSummary
 from serve.orders.tables import bring_up_to_date, metadata, order_skus, parcels
 from serve.orders.tables import contacts as contacts
@@ -254,6 +256,17 @@ class OrderStore:
     ) -> None:
         """One of them."""
         await self.note_orders([OrderNote(order_id, owner, placed_at, status, total, currency, version)])
+
+    async def note_sales(self, sales: Sequence[Sale]) -> None:
+        """Keeps what was sold; a version not above what is kept changes nothing but fills gaps."""
+        if sales:
+            await self._writes.run(lambda connection: note_sales(connection, sales))
+
+    async def sales_by_day(self, since: int, until: int) -> list[SalesOfDay]:
+        return await self._read(lambda connection: sales_by_day(connection, since, until))
+
+    async def sales_by_product(self, since: int, until: int, limit: int) -> list[SalesOfProduct]:
+        return await self._read(lambda connection: sales_by_product(connection, since, until, limit))
 
     async def forget_list(self) -> None:
         """Empties the list of orders, to be filled again from the log."""

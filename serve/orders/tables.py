@@ -54,6 +54,34 @@ parcels = Table(
     Column("shipment_id", String(16), primary_key=True),
 )
 
+# These two are the sales: they, too, can be emptied and filled again. What an event has yet to tell is NULL.
+sales = Table(
+    "sales",
+    metadata,
+    Column("order_id", String(64), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("currency", String(3)),
+    Column("subtotal", BigInteger),
+    Column("shipping", BigInteger),
+    Column("tax", BigInteger),
+    Column("total", BigInteger),
+    Column("units", BigInteger),
+    Column("sold_at", BigInteger),
+    Column("cancelled_at", BigInteger),
+    Column("left_over", BigInteger),
+    Index("sales_by_time", "sold_at"),
+)
+
+sale_lines = Table(
+    "sale_lines",
+    metadata,
+    Column("order_id", String(64), primary_key=True),
+    Column("sku", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
 
 def bring_up_to_date(connection: Connection) -> None:
     """Adds the columns that a database from before lacks. Its list is emptied: the flow fills it again, whole."""

@@ -9,7 +9,7 @@ from sqlalchemy import Column, ColumnElement, Connection, MetaData, Table, selec
 
 from actors import order, payment
 from actors.decision import Message
-from pipelines import count_orders, keep_transactions, list_orders, show_activity, show_availability
+from pipelines import count_orders, keep_transactions, list_orders, report_sales, show_activity, show_availability
 from pipelines.flow import Flow
 from pipelines.log.base import Happened
 from pipelines.projection import Projection, Versioned, gather
@@ -94,6 +94,11 @@ def _list(url: str) -> Filling:
     return Filling(store, list_orders.list_orders(store))
 
 
+def _sales(url: str) -> Filling:
+    store = OrderStore(url)
+    return Filling(store, report_sales.report_sales(store))
+
+
 def _availability(url: str) -> Filling:
     store = Catalog(url)
     return Filling(store, show_availability.show_availability(store))
@@ -176,6 +181,17 @@ TABLES: tuple[ReadModel, ...] = (
             Part(orders.parcels, orders.parcels.c.order_id),
         ),
         _list,
+        version="version",
+        begins=(order.OrderOpened,),
+    ),
+    ReadModel(
+        report_sales.NAME,
+        "what was sold, for the reports",
+        {"order": report_sales.Event.__args__},
+        "orders",
+        orders.metadata,
+        (Part(orders.sales, orders.sales.c.order_id), Part(orders.sale_lines, orders.sale_lines.c.order_id)),
+        _sales,
         version="version",
         begins=(order.OrderOpened,),
     ),

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner, Result
 
-from pipelines import count_orders, keep_transactions, list_orders, show_activity, show_availability
+from pipelines import count_orders, keep_transactions, list_orders, report_sales, show_activity, show_availability
 from pipelines.flow import GivenUp
 from pipelines.sql.mysql import open_mysql
 from serve.audit.auditing import audit
@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 NAMES = (
     list_orders.NAME,
+    report_sales.NAME,
     count_orders.NAME,
     keep_transactions.NAME,
     show_availability.NAME,

@@ -249,6 +249,21 @@ STOCK_AND_ORDERS: list[tuple[str, Damage, str]] = [
         f"Order {CASH} is shipped with parcel 1, and 1 of MUG never left.",
     ),
     (
+        "a sale that is not reported",
+        sql("orders", f"DELETE FROM sales WHERE order_id = '{PAID}'"),
+        f"Order {PAID} is in no report of sales.",
+    ),
+    (
+        "a sale of more than it was",
+        sql("orders", f"UPDATE sales SET units = 99 WHERE order_id = '{PAID}'"),
+        f"The sales have the units 99 of order {PAID}: ",
+    ),
+    (
+        "a sale of no order",
+        sql("orders", "INSERT INTO sales (order_id, version) VALUES ('o-zzz', 1)"),
+        "The sales have order o-zzz, which never was.",
+    ),
+    (
         "an order not listed",
         sql("orders", f"DELETE FROM orders WHERE id = '{SHORT}'"),
         f"Order {SHORT} is not in the list of orders.",

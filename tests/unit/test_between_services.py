@@ -9,6 +9,7 @@ import re
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email import message_from_bytes, policy
@@ -244,6 +245,27 @@ def test_an_order_is_listed_as_it_is_from_its_opening_to_a_refund(world: World) 
     assert carrier_tells(world.web, tracking).status_code == 204
     body(world.staff.refund(order["id"], amount=5))
     listed(guest, order["id"], "delivered", "partially_refunded")
+
+
+def test_what_was_sold_is_reported(world: World) -> None:
+    """A sale, one that was cancelled after it, and one of which something went back."""
+    sku, buyer = world.product(units=10), world.guest()
+    before = of_today(world)
+    orders = [buyer.buy(sku, 2)["id"] for _ in range(3)]
+    buyer.cancel(orders[0])
+    body(world.staff.refund(orders[1], amount=300))
+    sold = {"orders": 2, "cancelled": 1, "units": 4, "total": 2 * 2495, "refunded": 300}
+    eventually(lambda: {name: of_today(world)[name] - before[name] for name in sold} == sold, 10.0)
+    products = body(world.staff.call("GET", "/api/admin/reports/products", params={"limit": 1000}))["items"]
+    assert [(one["orders"], one["units"], one["amount"]) for one in products if one["sku"] == sku] == [(2, 4, 4000)]
+    wrong = world.staff.call("GET", "/api/admin/reports/sales", params={"from": 2, "to": 1})
+    assert body(wrong, 400)["code"] == "bad_period"
+
+
+def of_today(world: World) -> Counter[str]:
+    """The sums of the days that the test may run on."""
+    found = body(world.staff.call("GET", "/api/admin/reports/sales"))["items"]
+    return sum((Counter({k: v for k, v in one.items() if isinstance(v, int)}) for one in found), Counter())
 
 
 def carrier_tells(web: httpx.Client, tracking: str) -> httpx.Response:

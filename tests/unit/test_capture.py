@@ -291,7 +291,7 @@ def test_the_order_counts_the_money_again() -> None:
     for refund_id, amount in (("r1", 100), ("r2", 50)):
         desk.tell(order.PaymentRefunded(refund_id, amount))
     [event] = desk.tell(order.RefundFailed("r1")).events
-    assert event == Failed("r1", NOW, "partially_refunded")
+    assert event == Failed("r1", NOW, "partially_refunded", TOTAL - 50)
     assert (desk.state.refunded, desk.state.refundable, desk.state.payment_status) == (
         50,
         TOTAL - 50,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from actors.order import OrderRefunded
 from actors.stock import StockReceived, UnitsHeld
-from pipelines import count_orders, keep_transactions, list_orders, show_activity, show_availability
+from pipelines import count_orders, keep_transactions, list_orders, report_sales, show_activity, show_availability
 from pipelines.events import users as user_events
 from pipelines.log.history import DatabaseHistory
 from pipelines.progress import SqlProgress
@@ -80,7 +80,7 @@ def test_what_is_made_anew_is_what_is_there(folder: Folder) -> None:
     assert told.exit_code == 0
     lines = told.stdout.splitlines()
     assert [line.partition(". ")[0] for line in lines] == [f"{name}: equal" for name in NAMES]
-    assert [line.split(". ")[1].split(" of ")[0] for line in lines] == ["8", "1", "6", "2", "1"]
+    assert [line.split(". ")[1].split(" of ")[0] for line in lines] == ["8", "8", "1", "6", "2", "1"]
 
 
 def test_without_a_name_it_says_what_there_is() -> None:
@@ -106,6 +106,8 @@ def test_damage_is_named_and_put_right(folder: Folder) -> None:
     ("name", "database", "statement", "rows"),
     [
         (list_orders.NAME, "orders", "DELETE FROM orders", 8),
+        (report_sales.NAME, "orders", "DELETE FROM sales", 8),
+        (report_sales.NAME, "orders", "UPDATE sale_lines SET units = units + 1", 8),
         (count_orders.NAME, "users", "DELETE FROM activity WHERE what = 'order_confirmed'", 1),
         (keep_transactions.NAME, "payments", "DELETE FROM payment_transactions", 6),
         (show_availability.NAME, "catalog", "UPDATE availability SET available = 7", 2),
