@@ -91,7 +91,7 @@ def _add_fulfilment(routes: Routes, orders: Orders) -> None:
         body=ShipOrder,
         long_numbers=TRACKING,
         example={"carrier": "DHL", "tracking": "JD014600006281230701"},
-        **declared,
+        **{**declared, "problems": (*declared["problems"], "not_captured", "bad_shipment_lines", "too_many_shipments")},
     )
     async def ship(request: Request) -> Response:
         sent: ShipOrder = request.body
@@ -99,7 +99,7 @@ def _add_fulfilment(routes: Routes, orders: Orders) -> None:
         return json(await orders.carry_out(request.params["id"], command, request))
 
     _add_shipments(routes, orders)
-    refunds = ("bad_refund_lines", "bad_amount", "refund_too_large", "too_many_refunds")
+    refunds = ("not_captured", "bad_refund_lines", "bad_amount", "refund_too_large", "too_many_refunds")
 
     @routes.post(
         "/api/admin/orders/{id}/refunds",
@@ -122,7 +122,7 @@ def _add_shipments(routes: Routes, orders: Orders) -> None:
         body=NewShipment,
         headers=KEY,
         answers={201: OrderBody},
-        problems=("not_found", "wrong_status", "bad_shipment_lines", "too_many_shipments"),
+        problems=("not_found", "wrong_status", "not_captured", "bad_shipment_lines", "too_many_shipments"),
         long_numbers=TRACKING,
         example={
             "carrier": "DHL",

@@ -73,7 +73,8 @@ def _is_about(mail: str, number: str, what: str) -> bool:
 
 def test_nothing_leaves_before_it_is_paid(world: World, bought: tuple[Buyer, Json]) -> None:
     buyer, order = bought
-    assert body(world.staff.refund(order["id"], amount=100), 409)["code"] == "not_captured"
+    refused = body(world.staff.refund(order["id"], amount=100), 409)
+    assert (refused["code"], refused["title"]) == ("not_captured", "The money is not captured yet")
     world.wire.pull(world.account, "faults", [{"path": "/capture", "status": 503, "times": 10_000}])
     world.staff.fulfil(order["id"], "pack")
     path = f"/api/admin/orders/{order['id']}/ship"
