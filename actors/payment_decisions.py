@@ -58,6 +58,7 @@ from actors.payment import (
     RefundAnswered,
     RefundFailed,
     RefundIntent,
+    RefundRow,
     RefundStarted,
     RetryRefunds,
     SessionOpened,
@@ -354,8 +355,7 @@ def _refund_answered(draft: _Draft, answer: RefundAnswered) -> None:
         return
     draft.add(RefundFailed(answer.refund_id, answer.code, final=not row.must, raw=answer.raw))
     if row.must:
-        delay = min(FIRST_RETRY << min(row.number - 1, 16), LONGEST_RETRY)
-        draft.set_timer("refunds", draft.now + delay, RetryRefunds())
+        _retry_later(draft, row)
 
 
 def _refund_fell(draft: _Draft, news: NoteRefundFailed) -> None:
@@ -365,7 +365,12 @@ def _refund_fell(draft: _Draft, news: NoteRefundFailed) -> None:
         return
     draft.add(RefundFailed(news.refund_id, news.code, final=not row.must, reverses=row.status == "refunded"))
     if row.must:
-        draft.set_timer("refunds", draft.now + FIRST_RETRY, RetryRefunds())
+        _retry_later(draft, row)
+
+
+def _retry_later(draft: _Draft, row: RefundRow) -> None:
+    delay = min(FIRST_RETRY << min(row.number - 1, 16), LONGEST_RETRY)
+    draft.set_timer("refunds", draft.now + delay, RetryRefunds())
 
 
 def _retry_refunds(draft: _Draft) -> None:

@@ -85,8 +85,14 @@ class Paying:
         """The session has still to learn from the gateway, or to have money sent back."""
         paid = self.paid
         asks = paid.creating or bool(paid.closing) or paid.attempt_state in ("sent", "processing", "action")
-        asks = asks or (paid.attempt_state == "authorised" and paid.captures > 0)
+        asks = asks or (self.set_aside and paid.captures > 0)
         return self.busy or self.owes or (asks and not paid.closed and not paid.captured)
+
+    @property
+    def set_aside(self) -> bool:
+        """The session counts on money that was neither captured nor let go of."""
+        paid = self.paid
+        return paid.attempt_state == "authorised" and not paid.closed and not paid.captured
 
     @property
     def owes(self) -> bool:
@@ -132,6 +138,8 @@ def _check_gateway(one: Paying, findings: Findings) -> None:
             f"Session {one.id} is over {paid.amount} {paid.currency}, its intent at the gateway over {account.amount} "
             f"{account.currency}."
         )
+    if account.status == "requires_capture" and not one.set_aside and not one.unsure:
+        findings.broken(f"The gateway has set {account.amount} aside for session {one.id}, which does not count on it.")
     known = 0 if paid.cash else paid.captured
     if account.captured != known and (known or not one.unsure):
         findings.broken(f"The gateway has captured {account.captured} for session {one.id}, which says {known}.")
@@ -161,8 +169,8 @@ def _check_set_aside(one: Paying, findings: Findings) -> None:
     paid = one.paid
     if paid.attempt_state != "authorised" or (paid.closed and not one.busy):
         findings.broken(f"Order {one.id} counts on money that its session has not set aside.")
-    elif one.state.status == "packed" and paid.captures:
-        findings.waits("payments that are to be captured", f"{one.state.total} of order {one.id}")
+    elif paid.captures or paid.closing:
+        findings.waits("payments that are to be captured or let go of", f"{one.state.total} of order {one.id}")
     elif one.state.status != "confirmed" and not one.busy:
         findings.broken(f"Order {one.id} is {one.state.status}, and nobody captures what was set aside for it.")
 
@@ -171,6 +179,8 @@ def _check_running(one: Paying, findings: Findings) -> None:
     findings.waits("orders that are under way", f"order {one.id} is {one.state.status}")
     if one.paid.captured and not one.busy:
         findings.broken(f"Session {one.id} has captured {one.paid.captured}; its order is {one.state.status}.")
+    if one.set_aside and not one.paid.closing and not one.busy:
+        findings.broken(f"Session {one.id} has set {one.paid.amount} aside; its order is {one.state.status}.")
 
 
 def _check_ended(one: Paying, findings: Findings) -> None:
@@ -183,6 +193,10 @@ def _check_ended(one: Paying, findings: Findings) -> None:
         findings.waits("payments that are to go back", f"{net} of {one.id}, which is {status}")
     elif net:
         findings.broken(f"{net} were paid for {one.id}, which is {status}, and nobody is giving them back.")
+    if one.set_aside and (one.paid.closing or one.busy):
+        findings.waits("payments that are to be let go of", f"{one.paid.amount} of {one.id}, which is {status}")
+    elif one.set_aside:
+        findings.broken(f"{one.paid.amount} are set aside for {one.id}, which is {status}, and nobody lets go of them.")
     if one.state.status == "none" and one.account is not None and not one.busy and one.session is None:
         findings.broken(f"The gateway has an intent for {one.id}, which is no order.")
 

@@ -91,7 +91,7 @@ def _add_fulfilment(routes: Routes, orders: Orders) -> None:
         body=ShipOrder,
         long_numbers=TRACKING,
         example={"carrier": "DHL", "tracking": "JD014600006281230701"},
-        **{**declared, "problems": (*declared["problems"], "not_captured")},
+        **{**declared, "problems": (*declared["problems"], "not_captured", "bad_shipment_lines", "too_many_shipments")},
     )
     async def ship(request: Request) -> Response:
         sent: ShipOrder = request.body

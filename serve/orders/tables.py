@@ -4,7 +4,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, Tex
 
 from pipelines.sql.revisions import metadata_of
 
-metadata = metadata_of("orders")
+metadata = metadata_of("orders", "0002")
 
 contacts = Table(
     "contacts",

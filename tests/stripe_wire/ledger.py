@@ -313,7 +313,8 @@ class Ledger:
         refund = self.refunds[name]
         refund.update(status="failed", failure_reason=reason)
         self._refunded(self.charges[refund["charge"]], -refund["amount"])
-        self._tell("refund.failed", refund, 1, 0.0)
+        for event in ("refund.updated", "refund.failed", "charge.refund.updated"):
+            self._tell(event, refund, 1, 0.0)
         return refund
 
     def _refunded(self, charge: Object, amount: int) -> None:

@@ -362,6 +362,11 @@ MONEY: list[tuple[str, Damage, str]] = [
         f"Session {PAID} was captured 2 times.",
     ),
     (
+        "money set aside that nobody lets go of",
+        sql("gateway", f"UPDATE intents SET status = 'requires_capture' WHERE session = '{DECLINED}'"),
+        f"The gateway has set 450 aside for session {DECLINED}, which does not count on it.",
+    ),
+    (
         "a refund that nobody knows",
         sql("gateway", f"INSERT INTO refunds SELECT id, 'r9', 100, 1, NULL, 1 FROM intents WHERE session = '{PAID}'"),
         f"The gateway has refunded 800 for session {PAID}, which says 700.",

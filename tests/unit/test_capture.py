@@ -275,6 +275,9 @@ def test_one_that_must_be_is_asked_for_again() -> None:
     assert decision.timers == (SetTimer("refunds", NOW + FIRST_RETRY, RetryRefunds()),)
     assert not payment.settled(session.state)
     assert started(session.tell(RetryRefunds())) == [RefundIntent("o", "pi", "r1", 500, 2, NOW)]
+    session.tell(RefundAnswered("r1", 2, ok=True))
+    later = session.tell(NoteRefundFailed("r1", 2, "lost")).timers
+    assert later == (SetTimer("refunds", NOW + 2 * FIRST_RETRY, RetryRefunds()),), "one that falls again waits longer"
 
 
 def test_the_news_may_come_before_the_answer() -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from serve.audit.auditing import audit
+from serve.payments.stripe.news import REFUNDS_FAILED
 from tests.api.shopping import Buyer, Json, body
 from tests.unit.stripe_world import World, reconciled, shop_on_stripe
 from tests.waiting import eventually
@@ -73,7 +74,8 @@ def _is_about(mail: str, number: str, what: str) -> bool:
 
 def test_nothing_leaves_before_it_is_paid(world: World, bought: tuple[Buyer, Json]) -> None:
     buyer, order = bought
-    assert body(world.staff.refund(order["id"], amount=100), 409)["code"] == "not_captured"
+    refused = body(world.staff.refund(order["id"], amount=100), 409)
+    assert (refused["code"], refused["title"]) == ("not_captured", "The money is not captured yet")
     world.wire.pull(world.account, "faults", [{"path": "/capture", "status": 503, "times": 10_000}])
     world.staff.fulfil(order["id"], "pack")
     path = f"/api/admin/orders/{order['id']}/ship"
@@ -122,6 +124,7 @@ def test_a_refund_that_fails_after_stripe_took_it_is_told(world: World) -> None:
     body(world.staff.refund(order["id"], amount=300))
     buyer.order_when(order["id"], payment_status="partially_refunded")
     [refund] = [one for one in world.state["refunds"] if one["metadata"]["refund"].startswith(order["id"])]
+    before = REFUNDS_FAILED._value.get()
     world.wire.pull(world.account, "refunds/fail", {"id": refund["id"], "reason": "lost_or_stolen_card"})
     assert world.transactions(order["id"], "refund", "refund_reversed") == [("refund", 300), ("refund_reversed", 300)]
 
@@ -132,6 +135,8 @@ def test_a_refund_that_fails_after_stripe_took_it_is_told(world: World) -> None:
 
     assert eventually(failed, 30.0)
     eventually(lambda: listed(buyer, order["id"]) == "paid", 30.0)
+    world.dealt_with(*(one["id"] for one in world.state["events"] if one["data"]["object"]["id"] == refund["id"]))
+    assert REFUNDS_FAILED._value.get() == before + 1, "Stripe tells of it in three events"
 
 
 def test_all_of_it_adds_up(world: World, bought: tuple[Buyer, Json], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,21 +123,24 @@ class StripeNews:
                 dispute.amount,
             )
         elif event.type in REFUNDS and self._stripe is not None:
-            await self._tell_of_refund(session, event.id, await self._stripe.paid_back(_text(about.get("id"))))
+            await self._tell_of_refund(session, await self._stripe.paid_back(_text(about.get("id"))))
         return session
 
-    async def _tell_of_refund(self, session: str, event_id: str, refund: PaidBack) -> None:
-        """Whatever the event says, the session hears of it only if the refund of its own has failed."""
+    async def _tell_of_refund(self, session: str, refund: PaidBack) -> None:
+        """Whatever the event says, the session hears of it only if the refund of its own has failed, and once."""
         refund_id, _, number = refund.key.removeprefix(f"{session}/refund/").rpartition("/")
         if not refund.failed or not refund.key.startswith(f"{session}/refund/") or not number.isdigit():
             return
-        REFUNDS_FAILED.inc()
-        log.error("refund %s of payment %s failed after Stripe had accepted it: %s", refund_id, session, refund.code)
-        await self._ask(session, NoteRefundFailed(refund_id, int(number), refund.code), f"{event_id}/refund")
+        # By the refund's name: Stripe tells of one failure in several events.
+        if await self._ask(session, NoteRefundFailed(refund_id, int(number), refund.code), f"{refund.key}/failed"):
+            REFUNDS_FAILED.inc()
+            log.error("refund %s of payment %s failed after Stripe accepted it: %s", refund_id, session, refund.code)
 
-    async def _ask(self, session: str, command: Message, name: str) -> None:
+    async def _ask(self, session: str, command: Message, name: str) -> bool:
+        """False: it had been told before."""
         command_id = blake2b(f"stripe\0{name}".encode(), digest_size=16).hexdigest()
-        await self._entities.ask("payment", session, command, command_id=command_id)
+        answer = await self._entities.ask("payment", session, command, command_id=command_id)
+        return not answer.repeated
 
 
 def _text(value: object) -> str:
