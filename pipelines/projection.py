@@ -1,7 +1,8 @@
 """Keeps a read model at the latest state: many events become one write.
 
-Each event tells something of one key at one version, and a write carries for each key what all its events told. The
-read model compares versions, so writing again after a crash changes nothing, and no inbox is needed.
+Each event tells something of one key, and a write carries for each key what all its events told, with the place of the
+last one as its version. The read model compares versions, so writing again after a crash changes nothing, and no inbox
+is needed. An entity's own version would not do: a write may end in the middle of a decision, whose events share one.
 """
 
 import asyncio
@@ -57,12 +58,12 @@ class Projection(Generic[Value]):
 def gather(
     projection: Projection[Value], gathered: dict[str, Versioned[Value]], happened: Happened, event: Any
 ) -> None:
-    """Adds what an event tells to what was gathered before. Events of one entity come in the order of versions."""
+    """Adds what an event tells to what was gathered before. Events of one entity come in the order of places."""
     told = projection.tells(event)
     before = gathered.get(happened.entity)
     if before is not None:
         told = projection.merge(before.value, told)
-    gathered[happened.entity] = Versioned(happened.version, told)
+    gathered[happened.entity] = Versioned(happened.place, told)
 
 
 class ProjectionRunner(Generic[Value]):

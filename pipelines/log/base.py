@@ -2,6 +2,9 @@
 
 from typing import NamedTuple, Protocol
 
+DECISION_BITS = 16
+"""Of a place: enough for all events of one decision."""
+
 
 class Happened(NamedTuple):
     """One event. `at` is UTC in milliseconds, `event` the encoded message, `index` its place in its decision."""
@@ -13,6 +16,11 @@ class Happened(NamedTuple):
     index: int  # type: ignore[assignment]  # hides a method of tuples that nobody needs here
     at: int
     event: bytes
+
+    @property
+    def place(self) -> int:
+        """Grows with each event of an entity; its version does not, since all events of a decision have the same."""
+        return (self.version << DECISION_BITS) | self.index
 
     @property
     def id(self) -> str:

@@ -37,7 +37,7 @@ class Reported:
             self._findings.broken(f"Order {one.id} is in no report of sales.")
             return
         tale = reduce(merged, (told(seen.event) for seen in events))
-        wanted = row_of(Sale(one.id, events[-1].happened.version, tale))
+        wanted = row_of(Sale(one.id, events[-1].happened.place, tale))
         for name, there, expected in zip(Row._fields, row, wanted, strict=True):
             if there != expected:
                 self._findings.broken(f"The sales have the {name} {there!r} of order {one.id}: {expected!r}.")

@@ -13,8 +13,10 @@ from pipelines.index_products import ProductIndexer, index_stock
 from pipelines.list_orders import OrderNote, list_orders
 from pipelines.log.base import Happened
 from pipelines.progress import SqlProgress
-from pipelines.projection import Projection, ProjectionRunner, Versioned
+from pipelines.projection import Projection, ProjectionRunner, Versioned, gather
 from pipelines.show_availability import show_availability
+from pipelines.wanted import Types
+from serve.orders.store import OrderStore
 from tests.databases import Databases
 from tests.unit.flow_world import DEADLINE, HastyClock, MemoryLog
 from tests.unit.test_flows import CONFIRMED, OPENED, PLACED
@@ -29,6 +31,11 @@ async def run(projection: Projection[Any], log: MemoryLog, folder: Path) -> int:
         await runner.reached(log.events[-1].position)
     await runner.stop()
     return (await progress.load(projection.name)).position
+
+
+def place(version: int, index: int = 0) -> int:
+    """Of the decision's event with this index; the first one's if there is no other."""
+    return Happened(1, "order", "o1", version, index, 1, b"").place
 
 
 class Shelf:
@@ -55,7 +62,7 @@ def stocked() -> MemoryLog:
 async def test_the_newest_availability_of_each_sku_is_written_once(tmp_path: Path) -> None:
     shelf, log = Shelf(), stocked()
     assert await run(show_availability(shelf), log, tmp_path) == log.events[-1].position
-    assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+    assert shelf.writes == [[("MUG", 8, place(2)), ("POT", 4, place(1))]]
 
 
 class Index:
@@ -72,13 +79,13 @@ async def test_units_that_an_order_gave_back_and_waits_for_are_left_for_the_cata
     log.append("stock", "MUG", 2, stock.HoldWaited("o2", 2, 2, 2))
     await run(show_availability(shelf), log, tmp_path)
     await run(index_stock(cast(ProductIndexer, index)), log, tmp_path)
-    assert (shelf.writes, index.left) == ([[("MUG", 2, 2)]], {"MUG": 2})
+    assert (shelf.writes, index.left) == ([[("MUG", 2, place(2))]], {"MUG": 2})
 
 
 async def test_a_write_that_fails_is_made_again_and_skips_nothing(tmp_path: Path) -> None:
     shelf = Shelf(failures=3)
     await run(show_availability(shelf), stocked(), tmp_path)
-    assert shelf.writes == [[("MUG", 8, 2), ("POT", 4, 1)]]
+    assert shelf.writes == [[("MUG", 8, place(2)), ("POT", 4, place(1))]]
 
 
 class Endless(MemoryLog):
@@ -110,7 +117,24 @@ async def test_it_goes_on_where_it_stopped(tmp_path: Path) -> None:
     log.append("stock", "POT", 2, stock.StockReceived(1, 5))
     shelf = Shelf()
     await run(show_availability(shelf), log, tmp_path)
-    assert shelf.writes == [[("POT", 5, 2)]]
+    assert shelf.writes == [[("POT", 5, place(2))]]
+
+
+async def test_a_write_may_end_in_the_middle_of_a_decision(tmp_path: Path) -> None:
+    """Both events of the decision are of one version, and the second of them tells more."""
+    store = OrderStore(f"sqlite:///{tmp_path / 'orders.db'}")
+    projection = list_orders(store)
+    log = MemoryLog()
+    log.append("order", "o1", 1, OPENED)
+    log.append("order", "o1", 2, order.OrderPaid(2999, 6), CONFIRMED)
+    decoded = Types(projection.reads)
+    for happened in log.events:
+        gathered: dict[str, Versioned[Any]] = {}
+        gather(projection, gathered, happened, decoded.decode(happened))
+        await projection.write(gathered)
+    (row,) = await store.page(owner="user:ada", after=None, limit=10)
+    assert (row.status, row.payment_status) == ("confirmed", "paid")
+    await store.close()
 
 
 class Listing:
@@ -126,10 +150,10 @@ async def test_an_order_on_its_way_is_listed_once_as_it_is(tmp_path: Path) -> No
     for version, event in enumerate((OPENED, PLACED, CONFIRMED), 1):
         log.append("order", "o1", version, event)
     await run(list_orders(orders), log, tmp_path)
-    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", 3, "pending", (), ())]
+    assert orders.notes == [("o1", "user:ada", 1_000, "confirmed", 2999, "EUR", place(3), "pending", (), ())]
     log.append("order", "o1", 9, order.OrderPacked(at=5))
     await run(list_orders(orders), log, tmp_path)
-    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, 9, None, None, ())]
+    assert orders.notes[1:] == [("o1", None, None, "packed", None, None, place(9), None, None, ())]
 
 
 async def test_an_order_is_listed_with_its_skus_payment_and_parcels(tmp_path: Path) -> None:
