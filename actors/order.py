@@ -190,7 +190,7 @@ class OrderState(msgspec.Struct, frozen=True):
 
     @property
     def awaits_payment(self) -> bool:
-        """The money is to be captured before the order is confirmed."""
+        """The money is to be captured, or set aside, before the order is confirmed."""
         return self.method != CASH_ON_DELIVERY and self.total > 0
 
     @property

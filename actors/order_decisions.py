@@ -168,6 +168,8 @@ def _hear_payment(draft: OrderDraft, news: _FromPayment) -> None:
         case PaymentClosed() if state.status in ("confirmed", "packed") and state.payment_status == "authorised":
             # What was set aside is no longer: banks keep it for some days only.
             call_off(draft, "payment_closed")
+        case PaymentAuthorised() if state.status in ("none", "rejected", "cancelled"):
+            draft.send("payment", state.id, payment.Close("no_order"))
         case _ if state.status != "reserved":
             return
         case PaymentClosed():

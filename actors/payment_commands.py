@@ -49,7 +49,9 @@ class TryMethod(Message, tag="TryMethod/1", frozen=True):
 
 
 class Close(Message, tag="Close/1", frozen=True):
-    """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in ClosingStarted."""
+    """From the order. Answered by PaymentClosed or PaymentCaptured, through the log. `reason` as in
+    ClosingStarted, or no_order.
+    """
 
     reason: str
 

@@ -240,6 +240,12 @@ def test_money_that_came_although_it_was_cancelled_goes_back() -> None:
     assert sent(decision) == [("payment", "o", Refund(order.AUTOMATIC_REFUND, TOTAL, must=True))]
 
 
+@pytest.mark.parametrize("desk", [Desk(), reserved("cash_on_delivery")])
+def test_what_is_set_aside_for_no_order_is_let_go_of(desk: Desk) -> None:
+    desk.tell(order.Cancel("staff"))
+    assert sent(desk.tell(order.PaymentAuthorised(TOTAL))) == [("payment", "o", Close("no_order"))]
+
+
 def test_an_order_that_is_being_closed_does_not_count_on_what_was_set_aside() -> None:
     desk = reserved()
     desk.tell(order.PaymentDeadline())

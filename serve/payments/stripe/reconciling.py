@@ -12,8 +12,9 @@ import stripe
 
 from pipelines.keep_transactions import CASH, Transaction
 from serve.audit.findings import Findings
-from serve.payments.gateway.base import GatewayUnavailable
+from serve.payments.gateway.base import GatewayRejected, GatewayUnavailable
 from serve.payments.stripe.calls import StripeCalls
+from serve.payments.stripe.hosted import HostedPages, is_hosted
 from serve.payments.stripe.intents import REFUND, SESSION, plain, rejection
 from serve.payments.transactions import TransactionStore, place_of
 
@@ -62,7 +63,8 @@ class Reconciliation:
         for intent in by_session.pop("", []):
             self._stray(intent)
         for session in sorted(sessions | by_session.keys()):
-            self._compare(session, by_session.get(session, []), await self._rows(session))
+            rows = await self._rows(session)
+            self._compare(session, by_session.get(session) or await self._paid_on_page(rows), rows)
         self._findings.count("sessions", len(sessions | by_session.keys()))
         await self._compare_disputes(since // 1000)
         return self._findings
@@ -114,6 +116,19 @@ class Reconciliation:
             return  # what the shop says of it is then said alone
         self._intents[name] = plain(found)
 
+    async def _paid_on_page(self, rows: list[Transaction]) -> list[Object]:
+        """The intent of a hosted page, which the shop knows by the page's name only: made before these days."""
+        moved = (row.reference for row in rows if row.kind in ("authorisation", "capture"))
+        page = next(filter(is_hosted, moved), None)
+        if page is None:
+            return []
+        try:
+            name = await HostedPages(self._calls).intent_of(page, self._calls.within(SECONDS))
+        except GatewayRejected:
+            return []  # what the shop says of it is then said alone
+        await self._retrieve(name)
+        return [self._intents[name]] if name in self._intents else []
+
     async def _rows(self, session: str) -> list[Transaction]:
         rows: list[Transaction] = []
         while found := await self._store.page(session=session, after=place_of(rows[-1]) if rows else None, limit=1_000):
@@ -156,7 +171,8 @@ class Reconciliation:
         for intent in intents:
             charge = intent.get("latest_charge") or {}
             refunds = self._refunds.get(intent["id"], [])
-            times = [intent["created"], charge.get("created", 0), *(one["created"] for one in refunds)]
+            times = [intent["created"], intent.get("canceled_at") or 0, charge.get("created", 0)]
+            times += [one["created"] for one in refunds]
             captured = intent.get("amount_received") or 0
             made = Account(
                 made.captured + captured,
