@@ -21,7 +21,8 @@ class Marker:
         self._stems = {analysis.stem(word) for word in typed.words}
         self._stems |= set(_synonyms(typed, analysis, groups))
         self._start = typed.words[-1] if typed.open and typed.words else ""
-        self._alike = [word for word in typed.words if forgiven(word)]
+        stems = ((word, analysis.stem(word)) for word in typed.words if forgiven(word))
+        self._alike = [(word, forgiven(word), stem, forgiven(stem)) for word, stem in stems]
         self._typos = matched != "all_words"
         self._joined = {a + b for a, b in zip(typed.words, typed.words[1:], strict=False)}
         self._known: dict[str, bool] = {}
@@ -41,6 +42,8 @@ class Marker:
         return dots[0] + _marked(text[begin:end], within) + dots[1]
 
     def _spots(self, text: str) -> list[tuple[int, int]]:
+        if not self._stems:
+            return []
         return [match.span() for match in _WORD.finditer(text) if self._matches(match.group())]
 
     def _matches(self, word: str) -> bool:
@@ -58,10 +61,9 @@ class Marker:
             return False
         if word in self._joined:
             return True
-        stem = self._analysis.stem
+        own = self._analysis.stem(word)
         return any(
-            within(word, meant, forgiven(meant)) or within(stem(word), stem(meant), forgiven(stem(meant)))
-            for meant in self._alike
+            within(word, meant, typos) or within(own, stem, of_stem) for meant, typos, stem, of_stem in self._alike
         )
 
 
@@ -97,6 +99,10 @@ def _marked(text: str, spots: Iterable[tuple[int, int]]) -> str:
 def within(one: str, other: str, most: int) -> bool:
     """Whether at most so many letters are wrong, missing, too much or swapped with their neighbour."""
     if abs(len(one) - len(other)) > most:
+        return False
+    # Each typo takes one letter away at most, and brings one: that alone tells most words apart.
+    letters, others = set(one), set(other)
+    if len(letters - others) > most or len(others - letters) > most:
         return False
     before: list[int] = []
     row = list(range(len(other) + 1))
