@@ -13,6 +13,18 @@ SNIPPET = 200
 _WORD = re.compile(r"\w+")
 
 
+class _Meant(dict[str, bool]):
+    """Whether a word is meant, asked once of each."""
+
+    def __init__(self, is_meant: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_meant = is_meant
+
+    def __missing__(self, word: str) -> bool:
+        meant = self[word] = self._is_meant(word)
+        return meant
+
+
 class Marker:
     """For one query. A word is marked if it, its other forms, its synonyms or, where they count, its typos match."""
 
@@ -25,7 +37,7 @@ class Marker:
         self._alike = [(word, forgiven(word), stem, forgiven(stem)) for word, stem in stems]
         self._typos = matched != "all_words"
         self._joined = {a + b for a, b in zip(typed.words, typed.words[1:], strict=False)}
-        self._known: dict[str, bool] = {}
+        self._meant = _Meant(lambda word: any(map(self._is_meant, analysis.parts(word))))
 
     def highlights(self, name: str, description: str) -> Highlights:
         return Highlights(_marked(name, self._spots(name)), self._snippet(description))
@@ -44,13 +56,8 @@ class Marker:
     def _spots(self, text: str) -> list[tuple[int, int]]:
         if not self._stems:
             return []
-        return [match.span() for match in _WORD.finditer(text) if self._matches(match.group())]
-
-    def _matches(self, word: str) -> bool:
-        known = self._known.get(word)
-        if known is None:
-            known = self._known[word] = any(map(self._is_meant, self._analysis.parts(word)))
-        return known
+        meant = self._meant
+        return [match.span() for match in _WORD.finditer(text) if meant[match.group()]]
 
     def _is_meant(self, word: str) -> bool:
         if self._analysis.stem(word) in self._stems:
