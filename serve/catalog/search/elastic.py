@@ -1,5 +1,5 @@
 """Search in Elasticsearch: the half that answers. The words, their order and what is marked are those of every engine;
-one question is one request, unless its words are found too seldom as they stand.
+one question is one request, unless its words are found too seldom as they stand, or there are none.
 """
 
 import asyncio

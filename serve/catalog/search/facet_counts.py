@@ -20,7 +20,8 @@ from serve.catalog.search.documents import PART
 MOST_TERMS = 5_000
 MOST_ATTRIBUTES = 30
 MOST_VALUES = 100
-# Minor units: 1, 2, 5, 10, 20 and so on of what a hundred of them make. Fixed, so that a choice does not move them.
+# Minor units: 1, 2, 5, 10, 20 and so on of what a hundred of them make. Fixed, so that a choice does not move them;
+# with others an index in Elasticsearch is of another recipe, as it holds in which step a price lies.
 PRICE_STEPS = [0, *(step * 10**power for power in range(2, 9) for step in (1, 2, 5)), 10**9 + 1]
 PRICE = f"p{PART}"
 
