@@ -120,6 +120,15 @@ async def test_stock_that_did_not_change_between_is_told_when_it_may_have(world:
     assert await world.found(available=True) == []
 
 
+async def test_counts_that_are_kept_are_those_of_now(world: World) -> None:
+    index = await world.index()
+    for number in (1, 2, 3):
+        await index.write([Change(f"p{number}", product(f"p{number}", "Kettle", price=number * 1_000), version=1)], 1)
+        facets = (await world.search.search(Asked(sort="price", price_min=5_000))).facets
+        assert facets is not None
+        assert sum(step.count for step in facets.prices) == number
+
+
 async def test_how_far_an_index_is_never_goes_back(world: World) -> None:
     index = await world.index()
     await index.write([], 7)

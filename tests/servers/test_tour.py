@@ -128,7 +128,7 @@ def payment_records(shop: RunningShop, order_id: str) -> list[Any]:
 
 
 def test_hits_are_what_elasticsearch_has_itself(shop: RunningShop, stops: dict[str, Stop]) -> None:
-    alias = f"{shop.settings.kafka_prefix}troupe-products-1-en"
+    alias = f"{shop.settings.kafka_prefix}troupe-products-2-en"
     query = {"query": {"match": {"name_words": "moss"}}, "_source": ["version"]}
     answer = httpx.post(f"{address('ELASTICSEARCH')}/{alias}/_search", json=query, timeout=SECONDS)
     hits = answer.raise_for_status().json()["hits"]["hits"]

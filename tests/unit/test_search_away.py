@@ -99,10 +99,10 @@ async def test_who_compares_an_index_asks_for_the_one_of_the_shop(monkeypatch: p
     monkeypatch.setattr("serve.catalog.search.choosing.wanted_of_elasticsearch", wanted)
     settings = load(elasticsearch_url="http://127.0.0.1:1", kafka_prefix="second-")
     assert (await contents_of(settings), await is_rebuild_wanted(settings)) == ({}, False)
-    assert asked == ["second-troupe-products-1-en", "second-troupe-state"]
+    assert asked == ["second-troupe-products-2-en", "second-troupe-state"]
 
 
 def test_shops_that_share_a_server_have_indexes_of_their_own() -> None:
     alone, second = (names_of(load(kafka_prefix=prefix)) for prefix in ("", "second-"))
-    assert (alone.products, alone.state) == ("troupe-products-1-en", "troupe-state")
-    assert (second.products, second.state) == ("second-troupe-products-1-en", "second-troupe-state")
+    assert (alone.products, alone.state) == ("troupe-products-2-en", "troupe-state")
+    assert (second.products, second.state) == ("second-troupe-products-2-en", "second-troupe-state")

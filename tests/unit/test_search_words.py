@@ -15,6 +15,7 @@ from serve.catalog.search import synonyms
 from serve.catalog.search.analysis import Analysis, folded, key, normal, value
 from serve.catalog.search.base import Asked, Range, Wanted
 from serve.catalog.search.embedded import EmbeddedSearch
+from serve.catalog.search.facet_counts import price_terms, prices_in
 from serve.catalog.search.highlights import Marker, within
 from serve.catalog.search.queries import words_of
 from serve.catalog.search.synonyms import BadSynonyms, Synonyms, parsed
@@ -132,6 +133,9 @@ def test_stop_words_matter_only_alone() -> None:
         ("kotel", "kettle", 1, False),
         ("kotle", "kettle", 2, True),
         ("ab", "abcd", 1, False),
+        ("cats", "bads", 1, False),
+        ("cats", "bads", 2, True),
+        ("acts", "cast", 1, False),
     ],
 )
 def test_how_alike_words_are(one: str, other: str, most: int, expected: bool) -> None:
@@ -193,6 +197,7 @@ def test_an_edited_file_counts_and_a_broken_one_does_not(tmp_path: Path, monkeyp
 
     write("mug, cup")
     known = Synonyms(path, ENGLISH)
+    assert known.known() is None
     assert set(known.groups()) == {("mug",), ("cup",)}
     write("sofa, couch")
     assert set(known.groups()) == {("sofa",), ("couch",)}
@@ -200,3 +205,27 @@ def test_an_edited_file_counts_and_a_broken_one_does_not(tmp_path: Path, monkeyp
     assert set(known.groups()) == {("sofa",), ("couch",)}
     path.unlink()
     assert set(known.groups()) == {("sofa",), ("couch",)}
+
+
+def test_a_file_that_was_just_looked_at_need_not_be_looked_at() -> None:
+    synonyms_of_ours = Synonyms(None, ENGLISH)
+    assert synonyms_of_ours.known() == synonyms_of_ours.groups()
+
+
+# Prices
+
+
+@pytest.mark.parametrize(
+    ("price", "steps"),
+    [
+        (0, [(0, 100)]),
+        (99, [(0, 100)]),
+        (100, [(100, 200)]),
+        (4_999, [(2_000, 5_000)]),
+        (10**9, [(500_000_000, 10**9 + 1)]),
+        (10**9 + 1, []),
+    ],
+)
+def test_a_price_lies_in_one_step(price: int, steps: list[tuple[int, int]]) -> None:
+    counted = prices_in([{"key": term, "doc_count": 1} for term in price_terms(price)])
+    assert [(one["from"], one["to"]) for one in counted] == steps

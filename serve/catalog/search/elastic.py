@@ -1,5 +1,5 @@
 """Search in Elasticsearch: the half that answers. The words, their order and what is marked are those of every engine;
-one question is one request, unless its words are found too seldom as they stand.
+one question is one request, unless its words are found too seldom as they stand, or there are none.
 """
 
 import asyncio
@@ -11,13 +11,15 @@ from typing import Any, NamedTuple, TypeVar
 from elasticsearch import AsyncElasticsearch, NotFoundError
 
 from actors.runtime.ports import Overloaded, Unavailable
+from pipelines.events.catalog import ProductFacts
 from serve.catalog.search import elastic_facets
 from serve.catalog.search.analysis import Analysis
 from serve.catalog.search.answers import ENOUGH, Cursor, categories_named, hit, longer, product, sealed, unsealed
-from serve.catalog.search.base import DEEPEST, Asked, Facets, Found, Matched, SearchRebuilding, Sort, Suggestion
+from serve.catalog.search.base import DEEPEST, Asked, Found, Matched, SearchRebuilding, Sort, Suggestion
 from serve.catalog.search.elastic_client import SECONDS, Access, Asking, client_of
 from serve.catalog.search.elastic_documents import facts_in
-from serve.catalog.search.elastic_forms import ElasticForms, Query, literally, within
+from serve.catalog.search.elastic_facets import EndsUnknown
+from serve.catalog.search.elastic_forms import ORDERS, ElasticForms, Query, literally, within
 from serve.catalog.search.elastic_indexes import Names
 from serve.catalog.search.facet_counts import MOST_ATTRIBUTES, Ends
 from serve.catalog.search.highlights import Marker
@@ -25,25 +27,11 @@ from serve.catalog.search.queries import Texts, Words, words_of
 from serve.catalog.search.synonyms import Groups, Synonyms
 
 _LIVE: Query = {"term": {"live": True}}
-_KEPT = ["kept", "available"]
+# Without the documents themselves: to unpack them takes longer than to find them.
+_FIELDS = {"_source": False, "stored_fields": "_none_", "docvalue_fields": ["kept", "available"]}
 _MOST_LONGER = 8
 
 Made = TypeVar("Made")
-
-
-class _Order(NamedTuple):
-    by: list[dict[str, str]]
-    key: bool
-
-
-_ORDERS: dict[Sort, _Order] = {
-    # Between equals the older one, as an index that products were written to one after the other has it.
-    "relevance": _Order([{"_score": "desc"}, {"by_age": "asc"}], False),
-    "price": _Order([{"by_price": "asc"}], True),
-    "-price": _Order([{"by_price": "desc"}], True),
-    "newest": _Order([{"by_age": "desc"}], True),
-    "name": _Order([{"by_name": "asc"}], False),
-}
 
 
 class _Typed(NamedTuple):
@@ -101,20 +89,23 @@ class ElasticSearch:
         cursor = None if asked.cursor is None else unsealed(asked.cursor, asked.sort)
         with self:
             async with asyncio.timeout(2 * self._seconds):
-                typed = await self._made(partial(self._typed, asked.text))
+                typed = await self._typed(asked.text)
                 chosen = elastic_facets.filters(asked)
                 if cursor is not None:
                     answer = await self._page(typed, asked, chosen, cursor)
                 else:
                     answer = await self._first_page(typed, asked, chosen)
-                counted = await self._facets(typed, answer, asked, chosen) if cursor is None else None
-                return await self._made(partial(self._found, typed, answer, asked, cursor, counted))
+                found = partial(self._found, typed, answer, asked, chosen, cursor)
+                try:
+                    return await self._made(partial(found, {}))
+                except EndsUnknown as unknown:
+                    return await self._made(partial(found, await self._ends(typed, answer, chosen, unknown.names)))
 
     async def suggest(self, text: str, limit: int) -> list[Suggestion]:
         """See `ProductSearch`."""
         with self:
             async with asyncio.timeout(2 * self._seconds):
-                typed = await self._made(partial(self._typed, text))
+                typed = await self._typed(text)
                 if not typed.words.words:
                     return []
                 return await self._suggest(typed, text, limit)
@@ -130,17 +121,18 @@ class ElasticSearch:
     async def _made(self, work: Callable[[], Made]) -> Made:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _typed(self, text: str) -> _Typed:
-        """In a thread: the file of synonyms is looked at."""
-        words, groups = words_of(text, self._analysis), self._synonyms.groups()
+    async def _typed(self, text: str) -> _Typed:
+        groups = self._synonyms.known()
+        if groups is None:
+            groups = await self._made(self._synonyms.groups)
+        words = words_of(text, self._analysis)
         return _Typed(not text.strip(), words, Texts(words, self._analysis, groups, self._forms), groups)
 
     # What is asked
 
     def _body(self, text: Query, sort: Sort, limit: int, cursor: Cursor | None = None) -> dict[str, Any]:
-        order = _ORDERS[sort]
-        body: dict[str, Any] = {"query": text, "size": limit + 1, "sort": order.by, "_source": _KEPT}
-        body["track_total_hits"] = True
+        order = ORDERS[sort]
+        body: dict[str, Any] = {"query": text, "size": limit + 1, "sort": order.by, "track_total_hits": True, **_FIELDS}
         if cursor is not None:
             body |= {"search_after": [cursor.after]} if order.key else {"from": cursor.after}
         return body
@@ -161,16 +153,29 @@ class ElasticSearch:
 
         async def read(matched: Matched) -> _Answer:
             body = self._body(self._query(typed, matched, []), _sorted(asked, typed), asked.limit)
-            body["aggs"] = elastic_facets.counts(chosen, self._numbers)
-            if chosen:
-                body["post_filter"] = within(list(chosen.values()))
-            answer = await self._ask(body)
-            text = answer["aggregations"][elastic_facets.TEXT]["doc_count"] if chosen else _total(answer)
-            return _Answer(matched, answer, text)
+            body["aggs"] = elastic_facets.counts(list(chosen.values()), chosen, self._numbers)
+            if not chosen:
+                answer = await self._ask(body)
+                return _Answer(matched, answer, _total(answer))
+            body["aggs"] |= elastic_facets.own_counts(chosen) | elastic_facets.text_count()
+            answer = await self._ask(body | {"post_filter": within(list(chosen.values()))})
+            return _Answer(matched, answer, answer["aggregations"][elastic_facets.TEXT]["doc_count"])
 
-        if typed.blank:
-            return await read("all_words")
-        return await self._strictest(read, ENOUGH)
+        return await (self._browsed(typed, asked, chosen) if typed.blank else self._strictest(read, ENOUGH))
+
+    async def _browsed(self, typed: _Typed, asked: Asked, chosen: dict[str, Query]) -> _Answer:
+        """Without words most products are counted: what is chosen of a facet and what is not in two requests at once.
+
+        Many ask for the same without what they have chosen, so that is kept there while the index stays as it is.
+        """
+        page = self._body(self._query(typed, "all_words", list(chosen.values())), _sorted(asked, typed), asked.limit)
+        page["aggs"] = elastic_facets.counts([], chosen, self._numbers)
+        if not chosen:
+            return _Answer("all_words", await self._ask(page), 0)
+        own = {"query": _LIVE, "size": 0, "aggs": elastic_facets.own_counts(chosen)}
+        answer, counted = await asyncio.gather(self._ask(page), self._ask(own, kept=True))
+        answer["aggregations"] |= counted["aggregations"]
+        return _Answer("all_words", answer, 0)
 
     async def _strictest(self, read: Callable[[Matched], Any], enough: int) -> _Answer:
         strictly: _Answer = await read("all_words")
@@ -184,42 +189,23 @@ class ElasticSearch:
         some: _Answer = await read("some_words")
         return some
 
-    async def _facets(self, typed: _Typed, answer: _Answer, asked: Asked, chosen: dict[str, Query]) -> Facets:
-        counted = answer.body["aggregations"]
-        known = elastic_facets.ends_in(counted)
-        lacking: list[str] = []
-
-        def made() -> Facets | None:
-            try:
-                return elastic_facets.facets(counted, known, chosen, asked)
-            except KeyError as error:
-                lacking.extend(error.args)
-                return None
-
-        found = await self._made(made)
-        if found is None:
-            known |= await self._ends(typed, answer.matched, chosen, lacking)
-            found = await self._made(made)
-        assert found is not None
-        return found
-
     async def _ends(
-        self, typed: _Typed, matched: Matched, chosen: dict[str, Query], names: list[str]
+        self, typed: _Typed, answer: _Answer, chosen: dict[str, Query], names: list[str]
     ) -> dict[str, Ends]:
         """Of attributes not seen before."""
         aggs = elastic_facets.ends_query(names, chosen)
-        answer = await self._ask({"query": self._query(typed, matched, []), "size": 0, "aggs": aggs})
+        counted = await self._ask({"query": self._query(typed, answer.matched, []), "size": 0, "aggs": aggs})
         for name in names:
             self._numbers[name] = None
             if len(self._numbers) > MOST_ATTRIBUTES:
                 del self._numbers[next(iter(self._numbers))]
-        return elastic_facets.ends_in(answer["aggregations"])
+        return elastic_facets.ends_in(counted["aggregations"])
 
-    async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, body: dict[str, Any], *, kept: bool = False) -> dict[str, Any]:
         try:
             answer = await self._asking.ask(
                 lambda: self._client.search(
-                    index=self._names.products, allow_partial_search_results=False, request_cache=False, body=body
+                    index=self._names.products, allow_partial_search_results=False, request_cache=kept, body=body
                 )
             )
         except NotFoundError:
@@ -232,17 +218,23 @@ class ElasticSearch:
     # What is answered
 
     def _found(
-        self, typed: _Typed, answer: _Answer, asked: Asked, cursor: Cursor | None, counted: Facets | None
+        self,
+        typed: _Typed,
+        answer: _Answer,
+        asked: Asked,
+        chosen: dict[str, Query],
+        cursor: Cursor | None,
+        ends: dict[str, Ends],
     ) -> Found:
-        """In a thread: marking takes its time."""
+        """In a thread: marking takes its time. Raises EndsUnknown."""
+        counted = (
+            None if cursor is not None else elastic_facets.facets(answer.body["aggregations"], ends, chosen, asked)
+        )
         hits = answer.body["hits"]["hits"]
         marker = Marker(typed.words, answer.matched, self._analysis, typed.groups)
         after = self._after(hits, asked, typed, cursor)
         return Found(
-            hits=[
-                hit(facts_in(one["_source"]["kept"]), one["_source"]["available"], typed.words, marker)
-                for one in hits[: asked.limit]
-            ],
+            hits=[hit(_facts(one), one["fields"]["available"][0], typed.words, marker) for one in hits[: asked.limit]],
             total=_total(answer.body),
             matched=answer.matched,
             facets=counted,
@@ -252,7 +244,7 @@ class ElasticSearch:
     def _after(self, hits: list[dict[str, Any]], asked: Asked, typed: _Typed, cursor: Cursor | None) -> int | None:
         if len(hits) <= asked.limit:
             return None
-        if _ORDERS[_sorted(asked, typed)].key:
+        if ORDERS[_sorted(asked, typed)].key:
             return int(hits[asked.limit - 1]["sort"][0])
         after = asked.limit + (0 if cursor is None else cursor.after)
         return after if after < DEEPEST else None
@@ -264,7 +256,7 @@ class ElasticSearch:
 
         answer, terms = await asyncio.gather(self._strictest(read, 1), self._longer(typed))
         hits = [] if answer.matched == "some_words" else answer.body["hits"]["hits"][:limit]
-        found = [facts_in(one["_source"]["kept"]) for one in hits]
+        found = [_facts(one) for one in hits]
         suggested = [
             *longer(text, typed.words, terms)[: max(1, limit // 3)],
             *categories_named(found, typed.words, self._analysis)[: max(1, limit // 4)],
@@ -290,6 +282,10 @@ class ElasticSearch:
 def _sorted(asked: Asked, typed: _Typed) -> Sort:
     # Without words nothing is more relevant than anything else.
     return "name" if asked.sort == "relevance" and typed.blank else asked.sort
+
+
+def _facts(hit: dict[str, Any]) -> ProductFacts:
+    return facts_in(hit["fields"]["kept"][0])
 
 
 def _total(answer: dict[str, Any]) -> int:

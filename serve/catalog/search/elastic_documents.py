@@ -23,9 +23,10 @@ from serve.catalog.search.documents import (
     shown_terms,
     sort_key,
 )
+from serve.catalog.search.facet_counts import price_terms
 
 # Another number whenever what an index holds changes: an index of another recipe is built anew.
-SCHEMA = 1
+SCHEMA = 2
 LONGEST_TERM = 8_000
 LONGEST_ID = 512
 LONGEST_SORTED = 500
@@ -60,9 +61,10 @@ MAPPINGS: dict[str, Any] = {
         "version": {"type": "long", "index": False, "doc_values": False},
         "stock": {"type": "object", "enabled": False},
         "skus": _STORED,
-        "kept": _STORED,
+        # Beside the document, which nobody who searches has to unpack for it.
+        "kept": {"type": "binary", "doc_values": True},
         "live": {"type": "boolean"},
-        "available": {"type": "boolean"},
+        "available": {"type": "boolean", "copy_to": "shown"},
         "sku": _EXACT,
         "whole_name": _EXACT,
         **dict.fromkeys(TEXTS, _STEMS),
@@ -70,8 +72,9 @@ MAPPINGS: dict[str, Any] = {
         "name_words": {**_WORDS, "index_options": "positions"},
         "name_terms": _COUNTED,
         "facet": _EXACT,
-        # Apart: categories are counted most often, and over most products.
-        "shown_categories": _COUNTED,
+        # Apart: of what is chosen itself only one of the two is counted again. Categories, steps of prices and whether
+        # it is available are terms of one field, since each further count would look at every product once more.
+        "shown": _COUNTED,
         "shown_attributes": _COUNTED,
         "numbers": {"type": "object", "dynamic": True},
         "price": {"type": "long"},
@@ -155,7 +158,7 @@ def source(product: ProductFacts, analysis: Analysis) -> dict[str, Any] | None:
         "whole_name": folded(product.name),
         "name_terms": sorted(set(analysis.words(product.name))),
         "facet": list(facet_terms(paths, known)),
-        "shown_categories": list(shown_terms(paths, [])),
+        "shown": [*shown_terms(paths, []), *price_terms(min(prices))],
         "shown_attributes": list(shown_terms([], known)),
         "numbers": numbers(known),
         "price": min(prices),

@@ -6,25 +6,33 @@ apply to it. The counts of a facet ignore what is selected of it.
 
 import math
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from typing import Any
 
 from serve.catalog.search.analysis import sound
 from serve.catalog.search.base import Asked, Facets, Range, Wanted
 from serve.catalog.search.documents import PART, attribute_term, category_term
 from serve.catalog.search.elastic_forms import NOTHING, Query, literally, within
-from serve.catalog.search.facet_counts import MOST_TERMS, PRICE_STEPS, Buckets, Ends, facets_of
+from serve.catalog.search.facet_counts import MOST_TERMS, PRICE, Buckets, Ends, facets_of, prices_in
 
 # As if nothing were chosen, and all that is chosen; the others by the facet's place.
 TEXT = "text"
 CHOSEN = "chosen"
 _ENDS = "ends."
 
-_PRICES = {"range": {"field": "price", "ranges": [{"from": low, "to": high} for low, high in pairwise(PRICE_STEPS)]}}
-_FLAGS = {"terms": {"field": "available"}}
-_CATEGORIES = {"terms": {"field": "shown_categories", "size": MOST_TERMS}}
+_SHOWN = {"terms": {"field": "shown", "size": MOST_TERMS}}
 _ATTRIBUTES = {"terms": {"field": "shown_attributes", "size": MOST_TERMS}}
-_ALL = {"categories": _CATEGORIES, "attributes": _ATTRIBUTES, "price": _PRICES, "available": _FLAGS}
+_ALL = {"shown": _SHOWN, "attributes": _ATTRIBUTES}
+_AVAILABLE = ("true", "false")
+# How the terms of a facet begin, of those that `shown` has.
+_KINDS = {"category": (category_term(""),), "price": (PRICE,), "available": _AVAILABLE}
+
+
+class EndsUnknown(Exception):
+    """The lowest and the highest value of these attributes were not asked for."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
 
 
 def filters(asked: Asked) -> dict[str, Query]:
@@ -67,15 +75,20 @@ def all_but(chosen: Mapping[str, Query], besides: str | None = None) -> list[Que
     return [query for name, query in chosen.items() if name != besides]
 
 
-def counts(chosen: Mapping[str, Query], numbers: Iterable[str]) -> dict[str, Any]:
-    """The aggregations of all facets, and of the ends of these attributes."""
+def counts(queries: list[Query], chosen: Mapping[str, Query], numbers: Iterable[str]) -> dict[str, Any]:
+    """The aggregations of all facets within `queries`, and of the ends of these attributes if they are not chosen."""
     free = [name for name in numbers if _facet(name) not in chosen]
-    made = {CHOSEN: _filtered(all_but(chosen), {**_ALL, **ends(free)})}
-    for place, name in enumerate(chosen):
-        made[str(place)] = _filtered(all_but(chosen, name), _own(name))
-    if chosen:
-        made[TEXT] = _filtered([], {})
-    return made
+    return {CHOSEN: _filtered(queries, {**_ALL, **ends(free)})}
+
+
+def own_counts(chosen: Mapping[str, Query]) -> dict[str, Any]:
+    """Of each facet of which something is selected, without that."""
+    return {str(place): _filtered(all_but(chosen, name), _own(name)) for place, name in enumerate(chosen)}
+
+
+def text_count() -> dict[str, Any]:
+    """Of what the words find, whatever is chosen."""
+    return {TEXT: _filtered([], {})}
 
 
 def _filtered(queries: list[Query], inner: dict[str, Any]) -> dict[str, Any]:
@@ -83,12 +96,8 @@ def _filtered(queries: list[Query], inner: dict[str, Any]) -> dict[str, Any]:
 
 
 def _own(name: str) -> dict[str, Any]:
-    if name == "price":
-        return {"price": _PRICES}
-    if name == "available":
-        return {"available": _FLAGS}
-    if name == "category":
-        return {"categories": _CATEGORIES}
+    if name in _KINDS:
+        return {"shown": _SHOWN}
     attribute = sound(name.removeprefix("attr."))
     terms = {**_ATTRIBUTES["terms"], "include": f"[nsb]{PART}{literally(attribute)}{PART}.*"}
     return {"attributes": {"terms": terms}, **ends([attribute])}
@@ -117,31 +126,32 @@ def ends_in(counted: Mapping[str, Any]) -> dict[str, Ends]:
     return found
 
 
-def facets(counted: Mapping[str, Any], known: Mapping[str, Ends], chosen: Mapping[str, Query], asked: Asked) -> Facets:
-    """What `counts` found. Raises KeyError with the names of the attributes whose ends are not `known`."""
+def facets(counted: Mapping[str, Any], known: dict[str, Ends], chosen: Mapping[str, Query], asked: Asked) -> Facets:
+    """What `counts` found, and of attributes that were not seen before what is `known`. Raises EndsUnknown."""
+    known = ends_in(counted) | known
     base = counted[CHOSEN]
-    categories: Buckets = base["categories"]["buckets"]
+    shown: Buckets = base["shown"]["buckets"]
     attributes: Buckets = base["attributes"]["buckets"]
-    prices: Buckets = base["price"]["buckets"]
-    flags: Buckets = base["available"]["buckets"]
     for place, name in enumerate(chosen):
         own = counted[str(place)]
-        if name == "price":
-            prices = own["price"]["buckets"]
-        elif name == "available":
-            flags = own["available"]["buckets"]
-        elif name == "category":
-            categories = own["categories"]["buckets"]
+        if name in _KINDS:
+            shown = _instead(own["shown"]["buckets"], shown, _KINDS[name])
         else:
-            others = [one for one in attributes if not one["key"].startswith(_starts(name))]
-            attributes = others + own["attributes"]["buckets"]
+            attributes = _instead(own["attributes"]["buckets"], attributes, _starts(name))
 
     def ends_of(names: list[str]) -> Mapping[str, Ends]:
         if lacking := [name for name in names if name not in known]:
-            raise KeyError(*lacking)
+            raise EndsUnknown(lacking)
         return known
 
-    return facets_of(categories + attributes, prices, flags, asked, ends_of)
+    flags = [{**bucket, "key": bucket["key"] == "true"} for bucket in shown if bucket["key"] in _AVAILABLE]
+    return facets_of(shown + attributes, prices_in(shown), flags, asked, ends_of)
+
+
+def _instead(own: Buckets, others: Buckets, starts: tuple[str, ...]) -> Buckets:
+    """The counts of what begins so from `own`, of all else from `others`."""
+    kept = [one for one in others if not one["key"].startswith(starts)]
+    return kept + [one for one in own if one["key"].startswith(starts)]
 
 
 def _starts(name: str) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+
+from serve.catalog.search.base import Sort
 
 Query: TypeAlias = dict[str, Any]
 
@@ -11,6 +13,23 @@ NOTHING: Query = {"match_none": {}}
 MOST_ALIKE = 50
 # Of so long a word each typo is a branch of an expression, which may have a thousand characters.
 LONGEST_BEGINNING = 12
+
+
+class Order(NamedTuple):
+    """`key`: what it orders by is a number of each product's own, so that a page may begin after it."""
+
+    by: list[dict[str, str]]
+    key: bool
+
+
+ORDERS: dict[Sort, Order] = {
+    # Between equals the older one, as an index that products were written to one after the other has it.
+    "relevance": Order([{"_score": "desc"}, {"by_age": "asc"}], False),
+    "price": Order([{"by_price": "asc"}], True),
+    "-price": Order([{"by_price": "desc"}], True),
+    "newest": Order([{"by_age": "desc"}], True),
+    "name": Order([{"by_name": "asc"}], False),
+}
 
 
 class ElasticForms:

@@ -1,8 +1,8 @@
 """The half of search that is written to, in Elasticsearch.
 
-<prefix>-products-1-en            the alias of the index that answers
-<prefix>-products-1-en-fed        the alias of all that are fed: of the one that answers and of the one being built
-<prefix>-products-1-en-9f86d081   an index, of recipe 1 in English
+<prefix>-products-2-en            the alias of the index that answers
+<prefix>-products-2-en-fed        the alias of all that are fed: of the one that answers and of the one being built
+<prefix>-products-2-en-9f86d081   an index, of recipe 2 in English
 <prefix>-stock                    of each SKU how its stock stands and which products have it
 <prefix>-state                    how far each index has come; what is wanted
 """

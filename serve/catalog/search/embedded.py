@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher
+from tantivy import DocAddress, FieldType, Occur, Order, Query, Searcher, SearchResult
 
 from actors.runtime.ports import Overloaded
 from serve.catalog.search import facets
@@ -126,10 +126,11 @@ class EmbeddedSearch:
 
     def _found_words(self, searcher: Searcher, texts: Texts[Query], enough: int = ENOUGH) -> tuple[Query, Matched]:
         """The strictest reading of the words that finds enough. Filters do not change how words are read."""
-        exact, bent = texts.query("all_words"), texts.query("typos")
+        exact = texts.query("all_words")
         strictly = _count(searcher, exact)
         if strictly >= enough:
             return exact, "all_words"
+        bent = texts.query("typos")
         if (loosely := _count(searcher, bent)) > strictly:
             return bent, "typos"
         return (exact, "all_words") if loosely else (texts.query("some_words"), "some_words")
@@ -140,17 +141,19 @@ class EmbeddedSearch:
         """What is on the page, how many there are on all, and where the next page begins."""
         after = 0 if cursor is None else cursor.after
         order = _ORDERS[sort]
-        total = _count(searcher, query)
         if order is None or not order.key:
             field, way = (None, Order.Desc) if order is None else (order.field, order.order)
-            hits = searcher.search(query, limit + 1, count=False, order_by_field=field, offset=after, order=way).hits
+            found = searcher.search(query, limit + 1, order_by_field=field, offset=after, order=way)
+            total, hits = _counted(found), found.hits
             more = len(hits) > limit and after + limit < DEEPEST
             return self._kept(searcher, [at for _, at in hits[:limit]]), total, after + limit if more else None
+        within = query
         if cursor is not None:
             low, high = (None, after - 1) if order.order == Order.Desc else (after + 1, None)
             beyond = Query.range_query(self._schema, order.field, FieldType.Integer, low, high)
-            query = Query.boolean_query([(Occur.Must, query), (Occur.Must, beyond)])
-        hits = searcher.search(query, limit + 1, count=False, order_by_field=order.field, order=order.order).hits
+            within = Query.boolean_query([(Occur.Must, query), (Occur.Must, beyond)])
+        found = searcher.search(within, limit + 1, order_by_field=order.field, order=order.order)
+        total, hits = _counted(found) if cursor is None else _count(searcher, query), found.hits
         following = int(hits[limit - 1][0]) if len(hits) > limit else None
         return self._kept(searcher, [at for _, at in hits[:limit]]), total, following
 
@@ -183,7 +186,11 @@ class EmbeddedSearch:
 
 
 def _count(searcher: Searcher, query: Query) -> int:
-    return int(searcher.search(query, 1).count)  # type: ignore[attr-defined]  # the stub forgets it
+    return _counted(searcher.search(query, 1))
+
+
+def _counted(found: SearchResult) -> int:
+    return int(found.count)  # type: ignore[attr-defined]  # the stub forgets it
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:

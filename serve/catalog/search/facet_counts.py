@@ -1,6 +1,7 @@
 """From an engine's counts of terms to facets."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -19,8 +20,10 @@ from serve.catalog.search.documents import PART
 MOST_TERMS = 5_000
 MOST_ATTRIBUTES = 30
 MOST_VALUES = 100
-# Minor units: 1, 2, 5, 10, 20 and so on of what a hundred of them make. Fixed, so that a choice does not move them.
+# Minor units: 1, 2, 5, 10, 20 and so on of what a hundred of them make. Fixed, so that a choice does not move them;
+# with others an index in Elasticsearch is of another recipe, as it holds in which step a price lies.
 PRICE_STEPS = [0, *(step * 10**power for power in range(2, 9) for step in (1, 2, 5)), 10**9 + 1]
+PRICE = f"p{PART}"
 
 Buckets: TypeAlias = list[dict[str, Any]]
 Ends: TypeAlias = tuple[float | None, float | None]
@@ -45,6 +48,18 @@ def facets_of(
         AvailabilityCount(units.get(True, 0), units.get(False, 0)),
         _attributes(shown, asked, ends),
     )
+
+
+def price_terms(price: int) -> list[str]:
+    """The step that a price lies in, for engines that count terms; none beyond the last."""
+    return [f"{PRICE}{low}" for low, high in pairwise(PRICE_STEPS) if low <= price < high]
+
+
+def prices_in(shown: Buckets) -> Buckets:
+    """The counts of `price_terms`, in order."""
+    counts = {bucket["key"]: bucket["doc_count"] for bucket in shown}
+    steps = ((low, high, f"{PRICE}{low}") for low, high in pairwise(PRICE_STEPS))
+    return [{"from": low, "to": high, "doc_count": counts[term]} for low, high, term in steps if term in counts]
 
 
 def _tree(shown: Buckets, asked: Asked) -> list[CategoryCount]:

@@ -13,6 +13,18 @@ SNIPPET = 200
 _WORD = re.compile(r"\w+")
 
 
+class _Meant(dict[str, bool]):
+    """Whether a word is meant, asked once of each."""
+
+    def __init__(self, is_meant: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._is_meant = is_meant
+
+    def __missing__(self, word: str) -> bool:
+        meant = self[word] = self._is_meant(word)
+        return meant
+
+
 class Marker:
     """For one query. A word is marked if it, its other forms, its synonyms or, where they count, its typos match."""
 
@@ -21,10 +33,11 @@ class Marker:
         self._stems = {analysis.stem(word) for word in typed.words}
         self._stems |= set(_synonyms(typed, analysis, groups))
         self._start = typed.words[-1] if typed.open and typed.words else ""
-        self._alike = [word for word in typed.words if forgiven(word)]
+        stems = ((word, analysis.stem(word)) for word in typed.words if forgiven(word))
+        self._alike = [(word, forgiven(word), stem, forgiven(stem)) for word, stem in stems]
         self._typos = matched != "all_words"
         self._joined = {a + b for a, b in zip(typed.words, typed.words[1:], strict=False)}
-        self._known: dict[str, bool] = {}
+        self._meant = _Meant(lambda word: any(map(self._is_meant, analysis.parts(word))))
 
     def highlights(self, name: str, description: str) -> Highlights:
         return Highlights(_marked(name, self._spots(name)), self._snippet(description))
@@ -41,13 +54,10 @@ class Marker:
         return dots[0] + _marked(text[begin:end], within) + dots[1]
 
     def _spots(self, text: str) -> list[tuple[int, int]]:
-        return [match.span() for match in _WORD.finditer(text) if self._matches(match.group())]
-
-    def _matches(self, word: str) -> bool:
-        known = self._known.get(word)
-        if known is None:
-            known = self._known[word] = any(map(self._is_meant, self._analysis.parts(word)))
-        return known
+        if not self._stems:
+            return []
+        meant = self._meant
+        return [match.span() for match in _WORD.finditer(text) if meant[match.group()]]
 
     def _is_meant(self, word: str) -> bool:
         if self._analysis.stem(word) in self._stems:
@@ -58,10 +68,9 @@ class Marker:
             return False
         if word in self._joined:
             return True
-        stem = self._analysis.stem
+        own = self._analysis.stem(word)
         return any(
-            within(word, meant, forgiven(meant)) or within(stem(word), stem(meant), forgiven(stem(meant)))
-            for meant in self._alike
+            within(word, meant, typos) or within(own, stem, of_stem) for meant, typos, stem, of_stem in self._alike
         )
 
 
@@ -97,6 +106,10 @@ def _marked(text: str, spots: Iterable[tuple[int, int]]) -> str:
 def within(one: str, other: str, most: int) -> bool:
     """Whether at most so many letters are wrong, missing, too much or swapped with their neighbour."""
     if abs(len(one) - len(other)) > most:
+        return False
+    # Each typo takes one letter away at most, and brings one: that alone tells most words apart.
+    letters, others = set(one), set(other)
+    if len(letters - others) > most or len(others - letters) > most:
         return False
     before: list[int] = []
     row = list(range(len(other) + 1))

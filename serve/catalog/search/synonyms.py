@@ -68,10 +68,14 @@ class Synonyms:
         self._groups: Groups = {}
         self._read()
 
+    def known(self) -> Groups | None:
+        """The groups as they were within the last second, or None: then the file has to be looked at."""
+        return self._groups if time.monotonic() - self._looked_at < LOOK_SECONDS else None
+
     def groups(self) -> Groups:
         """Looks at the file at most once a second; blocks for that, so not for an event loop."""
         with self._lock:
-            if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            if self.known() is None:
                 try:
                     self._read()
                 except BadSynonyms as error:
