@@ -4,7 +4,7 @@ PATHS: dict[str, tuple[str, ...]] = {
     "users": ("/api/users", "/api/admin/users", "/.well-known"),
     "catalog": ("/api/catalog", "/api/admin/products", "/api/admin/catalog"),
     "carts": ("/api/cart", "/api/admin/carts"),
-    "orders": ("/api/orders", "/api/admin/orders", "/api/admin/stock"),
+    "orders": ("/api/orders", "/api/admin/orders", "/api/admin/stock", "/api/admin/reports"),
     "payments": ("/api/payments", "/api/admin/payments", "/test-gateway"),
     "notifications": ("/api/notifications", "/api/admin/notifications"),
     "entities": ("/api/admin/hosts",),

@@ -58,7 +58,7 @@ def clear_up(world: World, gateway: SimulatedGateway, cluster: Cluster, flows: F
         trouble.fails = trouble.stale = 0.0
         trouble.down = False
         trouble.quick = trouble.usual
-    gateway.fails = gateway.refuses = 0.0
+    gateway.fails = gateway.refuses = gateway.falls = 0.0
     flows.services.calls.fails = 0.0
     gateway.down = False
     if (kafka := world.kafka) is not None:

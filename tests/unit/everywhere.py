@@ -31,7 +31,7 @@ def ask_for_problems(interface: Interface, guest: str, shopper: str, staff: str)
             for client in (ada, bob):
                 _nothing_there(interface, operation, client)
                 _does_not_fit(operation, client)
-                _bad_key_or_cursor(interface, operation, client)
+                _bad_key_cursor_or_period(interface, operation, client)
         for operation in interface.with_body():
             _bad_body(operation, bob)
         _too_often(interface, bob)
@@ -68,8 +68,10 @@ def _does_not_fit(operation: Operation, client: httpx.Client) -> None:
         client.request(operation.method, operation.at(**dict.fromkeys(numbers, "x")))
 
 
-def _bad_key_or_cursor(interface: Interface, operation: Operation, client: httpx.Client) -> None:
+def _bad_key_cursor_or_period(interface: Interface, operation: Operation, client: httpx.Client) -> None:
     names = {one["name"] for one in (*operation.parameters("query"), *operation.parameters("header"))}
+    if {"from", "to"} <= set(names):
+        client.request(operation.method, operation.at(), params={"from": 2, "to": 1})
     if "cursor" in names:
         client.request(operation.method, operation.at(), params={"cursor": "no.such.place"})
     if "Idempotency-Key" in names:

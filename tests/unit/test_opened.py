@@ -55,7 +55,7 @@ FLOWS = {
     "OrderStore.close": 1,
     "SharedLog.close": 1,
     "FlowRunner.stop": 2,
-    "ProjectionRunner.stop": 2,
+    "ProjectionRunner.stop": 3,
 }
 SHOP = {
     "GatewayClient.close": 1,

@@ -70,6 +70,8 @@ UNSEEN: dict[tuple[str, int], str] = {
     + "test_orders_http.py::test_an_adopted_order_is_the_accounts_to_pay_and_the_guests_to_look_at",
     ("GET /api/orders", 503): NO_ENTITY,
     ("GET /api/admin/orders", 503): NO_ENTITY,
+    ("GET /api/admin/reports/sales", 503): NO_ENTITY,
+    ("GET /api/admin/reports/products", 503): NO_ENTITY,
     ("GET /.well-known/jwks.json", 429): NOT_LIMITED,
     ("POST /api/users/email-confirmations", 409): MAILED + "test_another_confirmation_can_be_asked_for",
     ("POST /api/users/email-confirmations/{token}", 204): MAILED + "test_an_address_is_confirmed_by_the_mailed_link",
