@@ -136,6 +136,11 @@ class PaymentState(msgspec.Struct, frozen=True):
     disputes: dict[str, str] = {}
 
     @property
+    def capture_owed(self) -> bool:
+        """The order asked for what is set aside, and the gateway has not said how that ended."""
+        return self.attempt_state == "authorised" and self.captures > 0
+
+    @property
     def refundable(self) -> int:
         """What was captured, less what has gone back or is on its way."""
         return self.captured - sum(row.amount for row in self.refunds.values() if row.status != "failed" or row.must)
@@ -245,8 +250,8 @@ def _status(state: PaymentState) -> str:
 
 def settled(state: PaymentState) -> bool:
     """Nothing is under way at the gateway that the session does not know the end of."""
-    unsure = state.creating or bool(state.closing) or state.attempt_state in ("sent", "processing")
-    unsure = unsure or (state.attempt_state == "authorised" and state.captures > 0)
+    asks = state.attempt_state in ("sent", "processing") or state.capture_owed
+    unsure = state.creating or bool(state.closing) or asks
     ended = state.closed or bool(state.captured) or not unsure
     return ended and all(row.status == "refunded" or not row.must for row in state.refunds.values())
 
@@ -255,9 +260,10 @@ def apply(state: PaymentState, event: EVENTS) -> PaymentState:
     match event:
         case SessionOpened(amount, currency, method, reference, deadline_at, owner, capture_method):
             opened = replace(state, opened=True, amount=amount, currency=currency, deadline_at=deadline_at, owner=owner)
-            opened = replace(opened, capture_method=capture_method)
             wish = state.next_method or (method, reference)
-            return replace(opened, method=method, next_method=wish, creating=True, creations=1)
+            return replace(
+                opened, method=method, capture_method=capture_method, next_method=wish, creating=True, creations=1
+            )
         case IntentAsked(number):
             return replace(state, creating=True, creations=number, attempt_state="none")
         case IntentMade(intent):

@@ -309,9 +309,8 @@ def _ended(state: PaymentState) -> bool:
 
 def _unsure(state: PaymentState) -> bool:
     """There is something to find out that nobody may tell."""
-    running = state.attempt_state in ("sent", "processing", "action")
-    capturing = state.attempt_state == "authorised" and state.captures > 0
-    return not _ended(state) and (bool(state.closing) or running or capturing)
+    running = state.attempt_state in ("sent", "processing", "action") or state.capture_owed
+    return not _ended(state) and (bool(state.closing) or running)
 
 
 def _schedule(draft: _Draft, before: PaymentState, *, fired: bool) -> None:
