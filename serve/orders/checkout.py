@@ -195,15 +195,4 @@ class Checkout:
 def with_prices(command: CheckOut, prices: dict[str, Price | None]) -> CheckOut:
     """What never existed is as good as gone: the cart must not ask for it again."""
     known = {sku: Price(sku, sku, 0, status="gone") if price is None else price for sku, price in prices.items()}
-    return CheckOut(
-        command.order_id,
-        command.owner,
-        command.contact_id,
-        command.terms,
-        command.method,
-        command.payment_reference,
-        known,
-        command.deadline,
-        command.expected_total,
-        command.capture_method,
-    )
+    return msgspec.structs.replace(command, prices=known)
