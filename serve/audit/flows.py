@@ -1,6 +1,6 @@
 """How far the flows have come, and what of an entity's events they have still to handle."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
@@ -84,6 +84,11 @@ class Flows:
             and not self.pending(flow, seen)
             and seen.happened.id not in self._letters.get(flow, ())
         )
+
+    def handled_of(self, flow: str, events: Iterable[Seen]) -> list[Seen]:
+        """Those of an entity's events that the flow wants; none unless it has handled all of them."""
+        wanted = [seen for seen in events if self.wants(flow, seen)]
+        return wanted if all(self.handled(flow, seen) for seen in wanted) else []
 
     def note_pending(self, seen: Seen, findings: Findings) -> bool:
         """Tells of every flow that has yet to handle the event; whether there is one that others wait for."""

@@ -85,7 +85,7 @@ class Paying:
         """The session has still to learn from the gateway, or to have money sent back."""
         paid = self.paid
         asks = paid.creating or bool(paid.closing) or paid.attempt_state in ("sent", "processing", "action")
-        asks = asks or (self.set_aside and paid.captures > 0)
+        asks = asks or paid.capture_owed
         return self.busy or self.owes or (asks and not paid.closed and not paid.captured)
 
     @property

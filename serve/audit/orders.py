@@ -28,8 +28,7 @@ class Listed:
     def check(self, one: Replayed) -> None:
         """That the list shows the order as it is, if the flow has handled all that happened to it."""
         row = next(iter(self._rows.at(one.id)), None)
-        events = [seen for seen in one.events if self._flows.wants(list_orders.NAME, seen)]
-        if not events or not all(self._flows.handled(list_orders.NAME, seen) for seen in events):
+        if not self._flows.handled_of(list_orders.NAME, one.events):
             return
         state: order.OrderState = one.state
         wanted = (state.owner, state.opened_at, state.status, state.total, state.currency, state.payment_status)

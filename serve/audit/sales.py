@@ -30,8 +30,8 @@ class Reported:
     def check(self, one: Replayed) -> None:
         """That reports have the order as it is, if the flow has handled all that happened to it."""
         row = next(iter(self._rows.at(one.id)), None)
-        events = [seen for seen in one.events if self._flows.wants(report_sales.NAME, seen)]
-        if not events or not all(self._flows.handled(report_sales.NAME, seen) for seen in events):
+        events = self._flows.handled_of(report_sales.NAME, one.events)
+        if not events:
             return
         if row is None:
             self._findings.broken(f"Order {one.id} is in no report of sales.")
