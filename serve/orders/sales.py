@@ -17,8 +17,26 @@ from serve.orders.tables import sale_lines, sales
 DAY = 86_400_000
 """Milliseconds."""
 
-_WHOLE = ("currency", "subtotal", "shipping", "tax", "total", "units", "sold_at", "cancelled_at")
-_COLUMNS = ("order_id", "version", *_WHOLE, "left_over")
+
+class Row(NamedTuple):
+    """A sale as its table has it."""
+
+    order_id: str
+    version: int
+    currency: str | None
+    subtotal: int | None
+    shipping: int | None
+    tax: int | None
+    total: int | None
+    units: int | None
+    sold_at: int | None
+    cancelled_at: int | None
+    left_over: int | None
+
+
+_COLUMNS = Row._fields
+_WHOLE = tuple(name for name in _COLUMNS if name not in ("order_id", "version", "left_over"))
+"""What is told of an order once and never otherwise."""
 
 
 def _noting(new: str, greatest: str, clause: str, value: str) -> str:
@@ -71,22 +89,6 @@ class SalesOfProduct(msgspec.Struct, frozen=True):
     orders: int
     units: int
     amount: int
-
-
-class Row(NamedTuple):
-    """A sale as its table has it."""
-
-    order_id: str
-    version: int
-    currency: str | None
-    subtotal: int | None
-    shipping: int | None
-    tax: int | None
-    total: int | None
-    units: int | None
-    sold_at: int | None
-    cancelled_at: int | None
-    left_over: int | None
 
 
 def row_of(sale: Sale) -> Row:
